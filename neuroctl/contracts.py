@@ -1,0 +1,135 @@
+"""What an agent, a policy and a listener are. The closed loop knows nothing else about them.
+
+Everything is batched: B environments step together, sequences are time-major `[T, B, ...]`. `first[b]` is true on the
+first observation of an episode.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Observation = Any
+"""`NDArray [B, ...]` or a dict of such arrays."""
+
+Info = dict[str, Any]
+"""Gymnasium's vector info: arrays `[B, ...]` and, where an episode ended, `final_obs` and `final_info`."""
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """What an agent must know of an environment: the spaces of one row.
+
+    Attributes:
+        observation: space of one observation.
+        action: space of one action.
+    """
+
+    observation: gym.Space[Any]
+    action: gym.Space[Any]
+
+
+class Agent(ABC):
+    """Acts in B environments and may learn from what follows.
+
+    The loop calls `begin` once, then repeats `act`, (environment step), `observe`, `update`. A rollout learner returns
+    metrics from `update` when its rollout is full, an every-step learner each time; a learner from recorded data is
+    given a recording when it is made and only `update` is called (`offline` is true).
+
+    Attributes:
+        offline: learns from recorded data: training calls only `update`.
+        continues_across_episodes: recurrent state is kept when an episode ends (plastic synapses).
+    """
+
+    offline: bool = False
+    continues_across_episodes: bool = False
+
+    @abstractmethod
+    def begin(self, num_envs: int, seed: int) -> None:
+        """Prepare for `num_envs` rows: initial recurrent state, random streams from `seed`."""
+
+    @abstractmethod
+    def act(self, obs: Observation, first: NDArray[np.bool_]) -> NDArray[Any]:
+        """Actions `[B, ...]` for observations `[B, ...]`; state of rows with `first` is reset before it is used."""
+
+    def observe(
+        self,
+        next_obs: Observation,
+        reward: NDArray[np.float64],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+        info: Info,
+    ) -> None:
+        """Take in what the last action led to, each `[B, ...]`.
+
+        Where an episode ended, `next_obs` is the first observation of the next one and the last observation is in
+        `info["final_obs"]`; truncation bootstraps from it, termination does not.
+        """
+
+    def update(self) -> dict[str, float]:
+        """Learn if it is time to; metrics, or an empty dict when nothing was learned."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The complete learning state, nested dicts and lists of tensors, arrays and plain values.
+
+        Parameters, optimiser, traces, recurrent state, normalisers, random streams: an agent that loads it goes on
+        bit for bit.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the closed loop, as listeners see it. Arrays are not written to afterwards.
+
+    Attributes:
+        index: steps since the loop began.
+        obs: observation the action was chosen from, `[B, ...]`.
+        first: the observation is the first of its episode, `[B]`.
+        action: what the agent chose, `[B, ...]`.
+        reward: `[B]`.
+        terminated: `[B]`.
+        truncated: `[B]`.
+        next_obs: observation after the step; where `done`, the first of the next episode.
+        info: Gymnasium's vector info.
+    """
+
+    index: int
+    obs: Observation
+    first: NDArray[np.bool_]
+    action: NDArray[Any]
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    next_obs: Observation
+    info: Info
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """The episode ended with this step, `[B]`."""
+        return self.terminated | self.truncated
+
+
+class Listener:
+    """Watches a closed loop: recorders, statistics, videos. Listeners change neither environment nor agent."""
+
+    def on_begin(self, env: gym.vector.VectorEnv[Any, Any, Any], obs: Observation) -> None:
+        """After the reset, before the first action; the environment's state is that of the first observations."""
+
+    def on_step(self, step: Step) -> None:
+        """After each step; the environment's state is that of `step.next_obs`."""
+
+    def on_end(self) -> None:
+        """When the loop stops, also after an exception."""

@@ -1,0 +1,37 @@
+"""Errors that a user can mend. Each message is one line: the offending value and what is allowed."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class NeuroctlError(ValueError):
+    """A mistake or damage that the user can mend; programs print it as one line and exit with code 2."""
+
+
+class UnknownNameError(NeuroctlError):
+    """A name that is not registered."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        """Describe the mistake.
+
+        Args:
+            kind: what was looked up, for example `"shift"`.
+            name: the name that was not found.
+            known: every name that exists.
+        """
+        names = sorted(known)
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        super().__init__(f"unknown {kind} {name!r}; {hint}known: {', '.join(names) or 'none'}")
+
+
+class DamagedFileError(NeuroctlError):
+    """A file of ours that is truncated, altered, missing, or of a kind that could run code."""
+
+
+class FormatVersionError(NeuroctlError):
+    """A file written by a newer version of neuroctl."""
+
+
+class NonFiniteError(NeuroctlError):
+    """NaN or infinity from an environment, a policy or a loss."""

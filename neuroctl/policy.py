@@ -1,0 +1,61 @@
+"""The contract of a recurrent policy with explicit state."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+State = Any
+"""A tensor or a plain nested tuple, list or dict of tensors, batch first."""
+
+
+def map_state(function: Any, *states: State) -> State:
+    """Apply `function` to the corresponding tensors of nested states of one structure."""
+    head = states[0]
+    if isinstance(head, Tensor):
+        return function(*states)
+    if isinstance(head, dict):
+        return {key: map_state(function, *(s[key] for s in states)) for key in head}
+    return type(head)(map_state(function, *parts) for parts in zip(*states, strict=True))
+
+
+def reset_state(state: State, initial: State, first: Tensor) -> State:
+    """`state` with the rows where `first[B]` is true replaced by those of `initial`."""
+
+    def pick(old: Tensor, new: Tensor) -> Tensor:
+        return torch.where(first.reshape(-1, *[1] * (old.dim() - 1)), new, old)
+
+    return map_state(pick, state, initial)
+
+
+class Policy(nn.Module, ABC):
+    """Maps observations and a recurrent state to outputs (the parameters of an action distribution).
+
+    No state hides in the module: whoever calls keeps it.
+
+    Attributes:
+        continues_across_episodes: `first` does not reset the state (plastic synapses).
+    """
+
+    continues_across_episodes: bool = False
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """State before the first observation of an episode, batch first."""
+
+    @abstractmethod
+    def step(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, State]:
+        """One step: observations `[B, ...]`, `first [B]` -> output `[B, O]` and the next state."""
+
+    def unroll(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, State]:
+        """A sequence: observations `[T, B, ...]`, `first [T, B]` -> outputs `[T, B, O]` and the last state.
+
+        Equals `step` in a loop, which is what this default does.
+        """
+        outputs = []
+        for t in range(first.shape[0]):
+            now = {key: value[t] for key, value in obs.items()} if isinstance(obs, dict) else obs[t]
+            output, state = self.step(now, state, first[t])
+            outputs.append(output)
+        return torch.stack(outputs), state

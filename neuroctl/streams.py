@@ -1,0 +1,138 @@
+"""Random streams keyed by (root seed, name, episode).
+
+What an episode draws depends on its key and on nothing else: not on the episodes beside it, not on the order in
+which streams were made, not on the process that runs it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+STATE_WORDS = 13
+"""uint64 words that hold one Philox generator: counter 4, key 2, buffer 4, buffer position, has-uint32, uint32."""
+
+
+@cache
+def _words(name: str) -> tuple[int, ...]:
+    digest = hashlib.sha256(name.encode()).digest()
+    return tuple(int.from_bytes(digest[i : i + 4], "little") for i in (0, 4, 8, 12))
+
+
+def stream(seed: int, name: str, episode: int = 0) -> np.random.Generator:
+    """The generator of one purpose in one episode.
+
+    Args:
+        seed: root seed, not negative.
+        name: what the numbers are for, such as `"reset"`.
+        episode: number of the episode under this seed.
+    """
+    sequence = np.random.SeedSequence([seed, episode, *_words(name)])
+    return np.random.Generator(np.random.Philox(sequence))
+
+
+def episode_seed(root: int, index: int) -> int:
+    """The seed, in [0, 2**31), with which episode `index` of an experiment with root seed `root` is reset."""
+    return int(stream(root, "episode", index).integers(2**31))
+
+
+def pack_generator(generator: np.random.Generator) -> NDArray[np.uint64]:
+    """The complete state of a Philox generator as uint64 `[STATE_WORDS]`."""
+    state = generator.bit_generator.state
+    return np.array(
+        [
+            *state["state"]["counter"],
+            *state["state"]["key"],
+            *state["buffer"],
+            state["buffer_pos"],
+            state["has_uint32"],
+            state["uinteger"],
+        ],
+        dtype=np.uint64,
+    )
+
+
+def unpack_generator(words: NDArray[np.uint64]) -> np.random.Generator:
+    """The generator whose state `pack_generator` returned."""
+    bits = np.random.Philox(0)
+    bits.state = {
+        "bit_generator": "Philox",
+        "state": {"counter": words[0:4].copy(), "key": words[4:6].copy()},
+        "buffer": words[6:10].copy(),
+        "buffer_pos": int(words[10]),
+        "has_uint32": int(words[11]),
+        "uinteger": int(words[12]),
+    }
+    return np.random.Generator(bits)
+
+
+class EpisodeStreams:
+    """The random streams of the rows of a vector environment or wrapper.
+
+    Row b has a seed and an episode counter; `self[name, b]` is the generator keyed by (seed of b, name, counter of b).
+    `reset` follows Gymnasium: an integer seeds row b with `seed + b`, a list seeds each row, None goes on with the
+    next episode. Start from unpredictable seeds by passing None first.
+
+    Attributes:
+        seeds: int64 `[B]`.
+        episodes: int64 `[B]`, number of the current episode of each row under its seed.
+    """
+
+    def __init__(self, num_envs: int, names: Sequence[str]) -> None:
+        self.num_envs = num_envs
+        self.names = tuple(names)
+        self.seeds = np.zeros(num_envs, np.int64)
+        self.episodes = np.full(num_envs, -1, np.int64)
+        self._generators: dict[tuple[str, int], np.random.Generator] = {}
+
+    def __getitem__(self, key: tuple[str, int]) -> np.random.Generator:
+        """The generator of `(name, row)`, made when first asked for."""
+        if key not in self._generators:
+            name, row = key
+            self._generators[key] = stream(int(self.seeds[row]), name, int(self.episodes[row]))
+        return self._generators[key]
+
+    def reset(self, seed: int | Sequence[int | None] | None, rows: NDArray[np.intp] | None = None) -> None:
+        """Start an episode in `rows` (all by default), under new seeds where `seed` gives them."""
+        rows = np.arange(self.num_envs) if rows is None else rows
+        seeds: Sequence[int | None]
+        if seed is None:
+            seeds = [None] * self.num_envs
+        elif isinstance(seed, (int, np.integer)):
+            seeds = [int(seed) + b for b in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds given for {self.num_envs} environments")
+        for b in rows.tolist():
+            value = seeds[b]
+            if value is not None:
+                if value < 0:
+                    raise ValueError(f"seed {value} is negative; seeds are integers >= 0")
+                self.seeds[b], self.episodes[b] = value, -1
+            elif self.episodes[b] < 0:
+                self.seeds[b] = int(np.random.SeedSequence().generate_state(1)[0])
+        self.advance(rows)
+
+    def advance(self, rows: NDArray[np.intp]) -> None:
+        """Go on to the next episode in `rows`."""
+        self.episodes[rows] += 1
+        for name in self.names:
+            for b in rows.tolist():
+                self._generators.pop((name, b), None)
+
+    def get_state(self, rows: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
+        """Seeds, counters and generator states of `rows`, each `[len(rows), ...]`."""
+        state: dict[str, NDArray[np.generic]] = {"seeds": self.seeds[rows], "episodes": self.episodes[rows]}
+        for name in self.names:
+            state[name] = np.stack([pack_generator(self[name, b]) for b in rows.tolist()])
+        return state
+
+    def set_state(self, rows: NDArray[np.intp], state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Put back what `get_state` returned, into `rows`."""
+        self.seeds[rows], self.episodes[rows] = state["seeds"], state["episodes"]
+        for name in self.names:
+            for i, b in enumerate(rows.tolist()):
+                self._generators[name, b] = unpack_generator(state[name][i].astype(np.uint64))
