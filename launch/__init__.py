@@ -1,0 +1,11 @@
+"""The programs people start, and the experiments they start them with; this module only registers names."""
+
+from neuroctl.registry import presets
+
+for _name, _summary in (
+    ("lane-cfc", "lane following by imitation, low-rank sparse CfC"),
+    ("lane-cfc-dense", "lane following by imitation, dense CfC"),
+    ("lane-lstm", "lane following by imitation, LSTM"),
+    ("lane-mlp", "lane following by imitation, feed-forward policy"),
+):
+    presets.register(_name, f"neuroctl.launch.presets:{_name.replace('-', '_')}", _summary)

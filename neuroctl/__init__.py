@@ -11,27 +11,29 @@ from .errors import DamagedFileError, FormatVersionError, NeuroctlError, NonFini
 from .plugins import load_plugins
 
 if TYPE_CHECKING:
-    from .evaluate import evaluate
+    from .evaluation import evaluate
     from .loop import ClosedLoop
-    from .recording import Recording, record
-    from .replay import replay
-    from .report import report
+    from .recording import Recording
+    from .replaying import replay
+    from .reporting import report
+    from .rollouts import record
     from .run import load
-    from .train import train
+    from .training import train
     from .vector import make_env
 
 __version__ = "0.1.0"
 
+# No module has the name of a public function: importing one would replace the function in this namespace.
 _LAZY = {
     "ClosedLoop": "loop",
     "Recording": "recording",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "load": "run",
     "make_env": "vector",
-    "record": "recording",
-    "replay": "replay",
-    "report": "report",
-    "train": "train",
+    "record": "rollouts",
+    "replay": "replaying",
+    "report": "reporting",
+    "train": "training",
 }
 
 __all__ = [

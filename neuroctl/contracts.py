@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .recording import Recording
+
 Observation = Any
 """`NDArray [B, ...]` or a dict of such arrays."""
 
@@ -89,6 +91,18 @@ class Agent(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what `state_dict` returned."""
 
+    def load_policy(self, state: Mapping[str, Any]) -> None:
+        """Start from the policy in another agent's `state_dict`; optimiser and counters stay new.
+
+        Raises:
+            KeyError, RuntimeError: the policy in `state` is of another form.
+        """
+        raise RuntimeError(f"{type(self).__name__} has no policy to start from")
+
+    def add_data(self, recording: Recording) -> None:
+        """Learn from the episodes of `recording` too; offline learners only."""
+        raise TypeError(f"{type(self).__name__} does not learn from recordings")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -125,7 +139,7 @@ class Step:
 class Listener:
     """Watches a closed loop: recorders, statistics, videos. Listeners change neither environment nor agent."""
 
-    def on_begin(self, env: gym.vector.VectorEnv[Any, Any, Any], obs: Observation) -> None:
+    def on_begin(self, env: gym.vector.VectorEnv[Any, Any, Any], obs: Observation, info: Info) -> None:
         """After the reset, before the first action; the environment's state is that of the first observations."""
 
     def on_step(self, step: Step) -> None:

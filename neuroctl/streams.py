@@ -6,7 +6,6 @@ which streams were made, not on the process that runs it.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +14,26 @@ STATE_WORDS = 13
 """uint64 words that hold one Philox generator: counter 4, key 2, buffer 4, buffer position, has-uint32, uint32."""
 
 
-@cache
-def _words(name: str) -> tuple[int, ...]:
-    digest = hashlib.sha256(name.encode()).digest()
-    return tuple(int.from_bytes(digest[i : i + 4], "little") for i in (0, 4, 8, 12))
-
-
 def stream(seed: int, name: str, episode: int = 0) -> np.random.Generator:
-    """The generator of one purpose in one episode.
+    """The generator of one purpose in one episode: Philox with a hash of the three as its key.
 
     Args:
-        seed: root seed, not negative.
+        seed: root seed, any integer.
         name: what the numbers are for, such as `"reset"`.
         episode: number of the episode under this seed.
     """
-    sequence = np.random.SeedSequence([seed, episode, *_words(name)])
-    return np.random.Generator(np.random.Philox(sequence))
+    digest = hashlib.sha256(f"{seed}/{name}/{episode}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
 def episode_seed(root: int, index: int) -> int:
     """The seed, in [0, 2**31), with which episode `index` of an experiment with root seed `root` is reset."""
     return int(stream(root, "episode", index).integers(2**31))
+
+
+def derive_seed(root: int, name: str) -> int:
+    """A root seed in [0, 2**31) for one purpose under `root`, such as `"demonstrations"`."""
+    return int(stream(root, name).integers(2**31))
 
 
 def pack_generator(generator: np.random.Generator) -> NDArray[np.uint64]:

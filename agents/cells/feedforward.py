@@ -1,0 +1,71 @@
+"""The case without recurrence: a layer over the last few inputs."""
+
+import torch
+from torch import Tensor, nn
+
+from .cell import Cell, zeros_like_parameters
+
+
+class FeedForward(Cell):
+    """`y_t = tanh(W [x_t, x_{t-1}, ..., x_{t-k+1}] + b)`.
+
+    The state holds the last k - 1 inputs, `[B, k - 1, D]`. Before the first input of an episode they are copies of it,
+    as in Gymnasium's FrameStackObservation.
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        frame_stack: k.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, *, frame_stack: int = 1) -> None:
+        super().__init__(input_size, hidden_size)
+        if frame_stack < 1:
+            raise ValueError(f"frame_stack must be >= 1, got {frame_stack}")
+        self.frame_stack = frame_stack
+        self.layer = nn.Linear(frame_stack * input_size, hidden_size)
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        """Zeros `[B, k - 1, D]`; replaced at the first input."""
+        size = (self.frame_stack - 1) * self.input_size
+        return zeros_like_parameters(self, batch_size, size).reshape(batch_size, -1, self.input_size)
+
+    def _push(self, x: Tensor, past: Tensor, first: Tensor | None) -> Tensor:
+        """The window `[B, k, D]`, newest first."""
+        if first is not None:
+            past = torch.where(first[:, None, None], x[:, None].expand_as(past), past)
+        return torch.cat([x[:, None], past], dim=1)
+
+    def step(
+        self, x: Tensor, state: Tensor, first: Tensor | None = None, timespan: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One step; see `Cell.step`."""
+        self._refuse(timespan)
+        self.check_input(x, dims=2)
+        window = self._push(x, state, first)
+        return torch.tanh(self.layer(window.flatten(1))), window[:, : self.frame_stack - 1]
+
+    def unroll(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        first: Tensor | None = None,
+        timespans: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """A sequence; see `Cell.unroll`. Windows are gathered step by step, the layer is one product."""
+        self._refuse(timespans)
+        self.check_input(x, dims=3)
+        past = self.initial_state(x.shape[1]) if state is None else state
+        if self.frame_stack == 1:
+            return torch.tanh(self.layer(x)), past
+        windows = []
+        for t in range(x.shape[0]):
+            window = self._push(x[t], past, None if first is None else first[t])
+            windows.append(window.flatten(1))
+            past = window[:, : self.frame_stack - 1]
+        return torch.tanh(self.layer(torch.stack(windows))), past
+
+    @staticmethod
+    def _refuse(timespan: Tensor | None) -> None:
+        if timespan is not None:
+            raise ValueError("FeedForward has no continuous time: timespans must be None")

@@ -1,0 +1,146 @@
+"""Action distributions over the outputs of a policy."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from neuroctl.errors import NeuroctlError
+
+
+class Head(nn.Module, ABC):
+    """Reads an action distribution from outputs `[..., outputs]`.
+
+    Attributes:
+        outputs: numbers the policy must produce.
+    """
+
+    outputs: int
+
+    @abstractmethod
+    def mode(self, output: Tensor) -> Tensor:
+        """The most probable action, `[..., A]` (no action axis when discrete)."""
+
+    @abstractmethod
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """An action made from `noise`: standard normal `[..., A]`, or uniform in [0, 1) `[...]` when discrete."""
+
+    @abstractmethod
+    def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
+        """Log density or probability of `action`, `[...]`."""
+
+    @abstractmethod
+    def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
+        """What cloning minimises, `[...]`."""
+
+
+class _Continuous(Head):
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        if len(space.shape) != 1 or not space.is_bounded():
+            raise NeuroctlError(f"continuous actions must be a bounded vector, got {space}")
+        self.outputs = int(space.shape[0])
+        self.register_buffer("low", torch.as_tensor(space.low, dtype=torch.float32))
+        self.register_buffer("high", torch.as_tensor(space.high, dtype=torch.float32))
+        self.log_std = nn.Parameter(torch.full((self.outputs,), math.log(0.3)))
+
+    def _scale(self, unit: Tensor) -> Tensor:
+        """From [-1, 1] to [low, high]."""
+        return self.low + (self.high - self.low) * 0.5 * (unit.clamp(-1, 1) + 1)
+
+    def _unit(self, action: Tensor) -> Tensor:
+        return 2 * (action - self.low) / (self.high - self.low) - 1
+
+    def _normal_log_prob(self, mean: Tensor, value: Tensor) -> Tensor:
+        z = (value - mean) / self.log_std.exp()
+        return (-0.5 * z * z - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+
+class GaussianHead(_Continuous):
+    """Normal in units where the action range is [-1, 1], one learned deviation per action; clipped to the range."""
+
+    def mode(self, output: Tensor) -> Tensor:
+        """Mean, clipped."""
+        return self._scale(output)
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Mean + std * noise, clipped."""
+        return self._scale(output + self.log_std.exp() * noise)
+
+    def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
+        """Density of the unclipped normal, in the units where the range is [-1, 1]."""
+        return self._normal_log_prob(output, self._unit(action))
+
+    def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
+        """Squared error in units where the action range is [-1, 1]."""
+        return (output - self._unit(action)).square().sum(-1)
+
+
+class SquashedHead(_Continuous):
+    """tanh of a normal (Haarnoja et al. 2018, arXiv 1801.01290): never outside the range."""
+
+    def mode(self, output: Tensor) -> Tensor:
+        """tanh of the mean."""
+        return self._scale(torch.tanh(output))
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """tanh(mean + std * noise)."""
+        return self._scale(torch.tanh(output + self.log_std.exp() * noise))
+
+    def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
+        """Density in the units where the range is [-1, 1]."""
+        unit = self._unit(action).clamp(-1 + 1e-6, 1 - 1e-6)
+        return self._normal_log_prob(output, torch.atanh(unit)) - torch.log1p(-unit * unit).sum(-1)
+
+    def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
+        """Squared error in units where the action range is [-1, 1]."""
+        return (torch.tanh(output) - self._unit(action)).square().sum(-1)
+
+
+class CategoricalHead(Head):
+    """Softmax over the commands of a Discrete space."""
+
+    def __init__(self, space: spaces.Discrete) -> None:
+        super().__init__()
+        self.outputs = int(space.n)
+        self.start = int(space.start)
+
+    def mode(self, output: Tensor) -> Tensor:
+        """The command with the largest output."""
+        return output.argmax(-1) + self.start
+
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Inverse of the cumulative probability at `noise`."""
+        cumulative = output.softmax(-1).cumsum(-1)
+        index = (cumulative <= noise[..., None]).sum(-1)
+        return index.clamp(max=self.outputs - 1) + self.start
+
+    def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
+        """Log softmax."""
+        index = (action.long() - self.start)[..., None]
+        return output.log_softmax(-1).gather(-1, index)[..., 0]
+
+    def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
+        """Cross entropy."""
+        return -self.log_prob(output, action)
+
+
+def make_head(space: spaces.Space[object], kind: str | None = None) -> Head:
+    """The head called `kind`, or the one that suits the action space.
+
+    Raises:
+        NeuroctlError: the space has no head, or not of this kind.
+    """
+    if isinstance(space, spaces.Discrete) and kind in (None, "categorical"):
+        return CategoricalHead(space)
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and kind != "categorical":
+        return SquashedHead(space) if kind == "squashed" else GaussianHead(space)
+    raise NeuroctlError(f"no {kind or ''} head for actions of {space}; Box has gaussian and squashed, Discrete categorical")

@@ -1,0 +1,145 @@
+"""Behaviour cloning of recurrent policies on recorded sequences, and DAgger (Ross et al. 2011, arXiv 1011.0686)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neuroctl.contracts import Agent, Observation, Spaces
+from neuroctl.policy import State, map_state
+from neuroctl.recording import Recording
+
+from .encoders import StateEncoder
+from .imitation_config import ImitationConfig
+from .policies import make_policy
+from .sequences import Batch, CarriedSequences, Sequences, random_windows
+
+
+class ImitationAgent(Agent):
+    """A recurrent policy trained to repeat the expert's actions; it acts with the mode of its distribution.
+
+    Args:
+        config: its options.
+        spaces: of the environment.
+        seed: root seed of initial weights, masks and batches.
+        device: torch device.
+        dataset: recordings to learn from; None for an agent that only acts.
+    """
+
+    offline = True
+
+    def __init__(
+        self,
+        config: ImitationConfig,
+        spaces: Spaces,
+        *,
+        seed: int,
+        device: str = "cpu",
+        dataset: Sequence[Recording] | None = None,
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self.device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.policy = make_policy(config, spaces, seed).to(self.device)
+        self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate)
+        self.updates = 0
+        self.data = Sequences()
+        for recording in dataset or ():
+            self.data.add(recording)
+        if dataset:
+            self._standardise()
+        self._carried = CarriedSequences(self.data, seed, config.batch_size)
+        self._train_state: State = self.policy.initial_state(config.batch_size)
+
+    def _standardise(self) -> None:
+        encoder = self.policy.encoder
+        if isinstance(encoder, StateEncoder):
+            mean, std = self.data.statistics()
+            encoder.mean.copy_(torch.as_tensor(mean))
+            encoder.std.copy_(torch.as_tensor(np.maximum(std, 1e-6)))
+
+    def add_data(self, recording: Recording) -> None:
+        """Learn from the episodes of `recording` too."""
+        self.data.add(recording)
+
+    # -- acting ------------------------------------------------------------------------------------------------
+
+    def begin(self, num_envs: int, seed: int) -> None:
+        """Initial recurrent state for `num_envs` rows."""
+        self._state = self.policy.initial_state(num_envs)
+
+    @torch.no_grad()
+    def act(self, obs: Observation, first: NDArray[np.bool_]) -> NDArray[Any]:
+        """The mode of the action distribution, `[B, ...]`."""
+        now = torch.as_tensor(np.asarray(obs), device=self.device)
+        output, self._state = self.policy.step(now, self._state, torch.tensor(first, device=self.device))
+        action: NDArray[Any] = self.policy.head.mode(output).cpu().numpy()
+        return action
+
+    # -- learning ----------------------------------------------------------------------------------------------
+
+    def update(self) -> dict[str, float]:
+        """One gradient step on a batch of sequences."""
+        batch, state = self._next_batch()
+        output, state = self.policy.unroll(self._tensor(batch.obs), state, self._tensor(batch.first))
+        weight = self._tensor(batch.weight)
+        loss = (self.policy.head.imitation_loss(output, self._tensor(batch.label)) * weight).sum() / weight.sum()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * 0.5 ** (self.updates / self.config.half_life)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.gradient_clip)
+        self.optimiser.step()
+        self.updates += 1
+        if self.config.burn_in is None:
+            self._train_state = map_state(Tensor.detach, state)
+        return {"loss": loss.item(), "gradient_norm": norm.item()}
+
+    def _next_batch(self) -> tuple[Batch, State]:
+        """The next sequences and the state they start from."""
+        config = self.config
+        if config.burn_in is None:
+            return self._carried.next(config.sequence_length), self._train_state
+        length = config.burn_in + config.sequence_length
+        batch = random_windows(self.data, self.seed, self.updates, length, config.batch_size)
+        state = self.policy.initial_state(config.batch_size)
+        if config.burn_in == 0:
+            return batch, state
+        k = config.burn_in
+        with torch.no_grad():
+            _, state = self.policy.unroll(self._tensor(batch.obs[:k]), state, self._tensor(batch.first[:k]))
+        return Batch(batch.obs[k:], batch.label[k:], batch.first[k:], batch.weight[k:]), state
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.as_tensor(array, device=self.device)
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Policy, optimiser, position in the data, carried state."""
+        return {
+            "policy": {k: v.detach().clone() for k, v in self.policy.state_dict().items()},
+            "optimiser": self.optimiser.state_dict(),
+            "updates": self.updates,
+            "carried": self._carried.state_dict(),
+            "train_state": self._train_state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self.policy.load_state_dict(state["policy"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.updates = state["updates"]
+        self._carried.load_state_dict(state["carried"])
+        self._train_state = map_state(lambda t: t.to(self.device), state["train_state"])
+
+    def load_policy(self, state: Mapping[str, Any]) -> None:
+        """Start from the policy parameters of another agent."""
+        self.policy.load_state_dict(state["policy"])

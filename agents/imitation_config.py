@@ -1,0 +1,63 @@
+"""Options of the imitation learner. Imports no torch, so that `--help` is quick."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neuroctl.config import AgentConfig
+from neuroctl.errors import NeuroctlError
+
+
+@dataclass(frozen=True)
+class ImitationConfig(AgentConfig):
+    """A recurrent policy that learns to do what the expert did."""
+
+    name: str = "imitation"
+    """Registered name of the agent."""
+    cell: Literal["cfc", "lstm", "mlp"] = "cfc"
+    """Recurrent cell; mlp has no memory beyond its frame_stack."""
+    hidden_size: int = 64
+    """Units of the cell."""
+    rank: int | None = None
+    """Rank of the recurrent weights before masking; full when absent."""
+    sparsity: float | None = None
+    """Fraction of recurrent weights that a fixed random mask removes; none when absent."""
+    cfc_mode: Literal["default", "no_gate", "pure"] | None = None
+    """Form of the CfC; default when absent."""
+    frame_stack: int | None = None
+    """Observations that the mlp sees at once; 1 when absent."""
+    features: int = 64
+    """Outputs of the encoder below the cell."""
+    head: Literal["gaussian", "squashed", "categorical"] | None = None
+    """Action distribution; when absent gaussian for continuous and categorical for discrete actions."""
+    sequence_length: int = 64
+    """Steps per training sequence."""
+    batch_size: int = 32
+    """Sequences per gradient step."""
+    burn_in: int | None = None
+    """Steps before each sequence that only warm the state up; when absent the state is carried from batch to batch."""
+    learning_rate: float = 2e-3
+    """Adam's step size at the start."""
+    half_life: int = 500
+    """Gradient steps after which the learning rate has halved."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range and options without effect."""
+        for name in ("hidden_size", "features", "sequence_length", "batch_size", "half_life"):
+            if getattr(self, name) < 1:
+                raise NeuroctlError(f"agent.{name} must be >= 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise NeuroctlError(f"agent.{name} must be > 0, got {getattr(self, name)}")
+        if self.burn_in is not None and self.burn_in < 0:
+            raise NeuroctlError(f"agent.burn_in must be >= 0, got {self.burn_in}")
+        if self.frame_stack is not None and self.frame_stack < 1:
+            raise NeuroctlError(f"agent.frame_stack must be >= 1, got {self.frame_stack}")
+        for name, cells in (("rank", "cfc lstm"), ("sparsity", "cfc lstm"), ("cfc_mode", "cfc"), ("frame_stack", "mlp")):
+            if getattr(self, name) is not None and self.cell not in cells.split():
+                raise NeuroctlError(f"agent.{name} has no effect with cell {self.cell!r}; leave it out")
+        if self.rank is not None and not 1 <= self.rank <= self.hidden_size:
+            raise NeuroctlError(f"agent.rank must be in 1..{self.hidden_size} (hidden_size), got {self.rank}")
+        if self.sparsity is not None and not 0 <= self.sparsity < 1:
+            raise NeuroctlError(f"agent.sparsity must be in [0, 1), got {self.sparsity}")

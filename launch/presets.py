@@ -1,0 +1,43 @@
+"""Experiments by name: `neuroctl train NAME`. A preset is a function that returns a `TrainConfig`."""
+
+from dataclasses import replace
+
+from neuroctl.agents.imitation_config import ImitationConfig
+from neuroctl.config import DemonstrationsConfig, TrainConfig
+from neuroctl.envs.config import LaneFollowConfig
+
+HELD_OUT_TRACKS = (1000, 1100)
+"""Random roads that no preset trains on."""
+
+
+def _lane(preset: str, agent: ImitationConfig) -> TrainConfig:
+    env = LaneFollowConfig()
+    return TrainConfig(
+        env=env,
+        agent=agent,
+        preset=preset,
+        demonstrations=DemonstrationsConfig(episodes=60, shifts=("action-noise:3",)),
+        evaluation_env=replace(env, track_seeds=HELD_OUT_TRACKS),
+        steps=600,
+        checkpoint_every=100,
+    )
+
+
+def lane_cfc() -> TrainConfig:
+    """Low-rank sparse CfC: rank 8, half of the recurrent weights masked."""
+    return _lane("lane-cfc", ImitationConfig(cell="cfc", rank=8, sparsity=0.5))
+
+
+def lane_cfc_dense() -> TrainConfig:
+    """Dense CfC."""
+    return _lane("lane-cfc-dense", ImitationConfig(cell="cfc"))
+
+
+def lane_lstm() -> TrainConfig:
+    """LSTM."""
+    return _lane("lane-lstm", ImitationConfig(cell="lstm"))
+
+
+def lane_mlp() -> TrainConfig:
+    """Feed-forward policy: sees one frame and remembers nothing."""
+    return _lane("lane-mlp", ImitationConfig(cell="mlp"))

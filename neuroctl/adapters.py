@@ -1,0 +1,93 @@
+"""Bring other people's vector environments to the loop's contract: SAME_STEP autoreset, dense `final_obs`."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from numpy.typing import NDArray
+
+Vector = VectorEnv[Any, Any, Any]
+
+
+def copy_obs(obs: Any) -> Any:
+    """A copy of an observation, an array or a dict of arrays."""
+    return {key: copy_obs(value) for key, value in obs.items()} if isinstance(obs, dict) else np.array(obs)
+
+
+def write_rows(target: Any, mask: NDArray[np.bool_], source: Any) -> None:
+    """Overwrite the rows of `target` where `mask` is true with those of `source`."""
+    if isinstance(target, dict):
+        for key in target:
+            write_rows(target[key], mask, source[key])
+    else:
+        target[mask] = source[mask]
+
+
+class NextStepToSameStep(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Turns NEXT_STEP autoreset into SAME_STEP by resetting finished rows at once.
+
+    The environment must take `options={"reset_mask": mask}`, as Gymnasium's Sync- and AsyncVectorEnv do.
+    """
+
+    def __init__(self, env: Vector) -> None:
+        super().__init__(env)
+        self._metadata = {**env.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Step; where an episode ends, return the first observation of the next and keep the last in `info`."""
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        done = np.logical_or(terminated, truncated)
+        if done.any():
+            final_obs, final_info = copy_obs(obs), dict(info)
+            fresh, reset_info = self.env.reset(options={"reset_mask": done})
+            obs = copy_obs(obs)
+            write_rows(obs, done, fresh)
+            info = {
+                **info,
+                **reset_info,
+                "final_obs": final_obs,
+                "_final_obs": done,
+                "final_info": final_info,
+                "_final_info": done,
+            }
+        return obs, np.asarray(reward), np.asarray(terminated), np.asarray(truncated), info
+
+
+class DenseFinalObs(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Makes `info["final_obs"]` one array (or dict of arrays) `[B, ...]` and adds the mask where it is missing."""
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Step, with the last observations of finished episodes stacked."""
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        obs = copy_obs(obs)
+        if "final_obs" in info:
+            done = np.logical_or(terminated, truncated)
+            final = info["final_obs"]
+            info = {
+                **info,
+                "final_obs": _dense(final, done, obs, self.single_observation_space),
+                "_final_obs": done,
+            }
+        return obs, reward, terminated, truncated, info
+
+
+def _dense(final: Any, done: NDArray[np.bool_], like: Any, space: gym.Space[Any]) -> Any:
+    """Stack the rows of an object array; rows that did not finish hold the current observation."""
+    if not (isinstance(final, np.ndarray) and final.dtype == object):
+        return final
+    dense = copy_obs(like)
+    for row in np.flatnonzero(done):
+        mask = np.arange(len(done)) == row
+        one = final[row]
+        source = (
+            {k: np.broadcast_to(v, dense[k].shape) for k, v in one.items()}
+            if isinstance(one, dict)
+            else np.broadcast_to(one, dense.shape)
+        )
+        write_rows(dense, mask, source)
+    return dense

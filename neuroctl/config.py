@@ -1,0 +1,147 @@
+"""Configuration: frozen dataclasses. The docstring under a field is its help text on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import registry
+from .errors import DamagedFileError, NeuroctlError
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Which environment. Subclasses add the environment's own options as typed fields."""
+
+    id: str
+    """Gymnasium id."""
+
+    def kwargs(self) -> dict[str, Any]:
+        """The options handed to the environment: every field but `id`."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "id"}
+
+
+@dataclass(frozen=True)
+class AgentConfig:
+    """Which agent. Subclasses add the agent's own options as typed fields."""
+
+    name: str
+    """Registered name of the agent."""
+
+
+@dataclass(frozen=True)
+class DemonstrationsConfig:
+    """Where an imitation learner's data come from."""
+
+    path: Path | None = None
+    """A recording to learn from; when absent, the scripted expert is recorded into the run folder first."""
+    episodes: int = 60
+    """Episodes to record, or to use of the recording."""
+    shifts: tuple[str, ...] = ()
+    """Shifts under which the expert is recorded, such as action-noise:3, so that it shows recoveries."""
+    dagger_every: int = 0
+    """Gradient steps between two rounds of DAgger (Ross et al. 2011, arXiv 1011.0686); 0 is plain cloning."""
+    dagger_episodes: int = 16
+    """Episodes the policy plays, labelled by the expert, in a round of DAgger."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """An experiment. `config.json` of a run holds exactly this."""
+
+    env: EnvConfig
+    """The robot and its task."""
+    agent: AgentConfig
+    """Policy and learner."""
+    preset: str = ""
+    """Name of the preset this started from; loading a run starts from it again."""
+    demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
+    """Data of an imitation learner."""
+    evaluation_env: EnvConfig | None = None
+    """Where the policy is evaluated (held-out tracks, say); the training environment when absent."""
+    seed: int = 0
+    """Root seed: data, initial weights, batches, everything."""
+    steps: int = 1000
+    """Environment steps; gradient steps for imitation."""
+    num_envs: int = 16
+    """Environments that step together while an agent learns in the loop."""
+    log_every: int = 50
+    """Steps between two lines of metrics.jsonl."""
+    checkpoint_every: int = 500
+    """Steps between two checkpoints."""
+    keep_checkpoints: int = 3
+    """How many of the newest checkpoints to keep; the best is kept besides."""
+    evaluate_every: int = 0
+    """Steps between evaluations (16 episodes); 0 is never. The best return decides the best checkpoint."""
+    num_threads: int = 1
+    """Threads of the learner; recorded, because sums differ in the last bits between thread counts."""
+    device: str = "cpu"
+    """Torch device of the learner."""
+    warm_start: Path | None = None
+    """A run whose policy parameters this run starts from."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for name in ("steps", "num_envs", "log_every", "checkpoint_every", "keep_checkpoints", "num_threads"):
+            if getattr(self, name) < 1:
+                raise NeuroctlError(f"{name} must be >= 1, got {getattr(self, name)}")
+        for name in ("seed", "evaluate_every"):
+            if getattr(self, name) < 0:
+                raise NeuroctlError(f"{name} must be >= 0, got {getattr(self, name)}")
+
+
+def to_json(value: Any) -> Any:
+    """A dataclass as nested dicts and lists that JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_json(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def train_config_from_json(content: Mapping[str, Any]) -> TrainConfig:
+    """The configuration that `to_json` wrote; types come from the preset it names, never from the file.
+
+    Raises:
+        UnknownNameError: its preset is not registered here.
+        DamagedFileError: a field does not exist or has a value of the wrong kind.
+    """
+    default: TrainConfig = registry.presets.load(str(content.get("preset", "")))()
+    result = _like(default, content, "config")
+    assert isinstance(result, TrainConfig)
+    return result
+
+
+def _like(default: Any, content: Mapping[str, Any], where: str) -> Any:
+    """A dataclass of the type of `default` with the values of `content`."""
+    hints = typing.get_type_hints(type(default))
+    names = {f.name for f in dataclasses.fields(default)}
+    unknown = sorted(set(content) - names)
+    if unknown:
+        raise DamagedFileError(f"{where} has no option {unknown[0]!r}; options: {', '.join(sorted(names))}")
+    values = {k: _value(getattr(default, k), hints[k], v, f"{where}.{k}") for k, v in content.items()}
+    return dataclasses.replace(default, **values)
+
+
+def _value(default: Any, hint: Any, content: Any, where: str) -> Any:
+    if content is None:
+        return None
+    if isinstance(content, Mapping) and dataclasses.is_dataclass(default):
+        return _like(default, content, where)
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        origin = typing.get_origin(option) or option
+        if origin is Path:
+            return Path(content)
+        if origin is tuple and isinstance(content, list):
+            return tuple(content)
+        if origin is float and isinstance(content, (int, float)):
+            return float(content) if isinstance(content, float) or int not in options else content
+    return content

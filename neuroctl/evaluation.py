@@ -1,0 +1,133 @@
+"""Evaluation in the closed loop: return, length and success of fixed episodes, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .distributed import play_shards
+from .progress import NoProgress, Progress
+from .rollouts import Player, choose_env, find_player, make_shards
+from .statistics import Interval, iqm, stratified_bootstrap
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What E episodes came to.
+
+    Attributes:
+        source: who played.
+        env_id: where.
+        shifts: under which shifts.
+        seeds: seed each episode was reset with, `[E]`.
+        returns: sum of rewards, `[E]`.
+        lengths: control steps, `[E]`.
+        final: what the environment says of the finished episodes, such as `success`, each `[E]`.
+    """
+
+    source: str
+    env_id: str
+    shifts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    final: dict[str, NDArray[np.float64]]
+
+    def interval(self) -> Interval:
+        """Interquartile mean of the return with a 95 % bootstrap interval over episodes (one training seed)."""
+        return stratified_bootstrap(self.returns, iqm)
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as plain values, for JSON and tables. `success` is absent where the task defines none."""
+        interval = self.interval()
+        result: dict[str, Any] = {
+            "source": self.source,
+            "env": self.env_id,
+            "shifts": list(self.shifts),
+            "episodes": len(self.returns),
+            "return_mean": float(self.returns.mean()),
+            "return_iqm": interval.value,
+            "return_iqm_low": interval.low,
+            "return_iqm_high": interval.high,
+            "interval": f"{interval.level:.0%} bootstrap over {interval.count} episodes of one training seed",
+            "length_mean": float(self.lengths.mean()),
+        }
+        if "success" in self.final:
+            result["success_rate"] = float(np.nanmean(self.final["success"]))
+        result["returns"] = self.returns.tolist()
+        result["lengths"] = self.lengths.tolist()
+        result["seeds"] = list(self.seeds)
+        return result
+
+
+def evaluate(
+    source: str | Path,
+    *,
+    episodes: int = 64,
+    shifts: Sequence[str] = (),
+    workers: int = 0,
+    seed: int = 0,
+    env_id: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    checkpoint: str = "latest",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Play `episodes` fixed episodes and report them.
+
+    Every environment plays equally many episodes, so short ones are not over-represented. Episodes are the same for
+    every player and for any number of workers.
+
+    Args:
+        source: a run folder, `"expert"`, `"random"` or `"zero"`.
+        episodes: how many.
+        shifts: `"name:severity"` stack.
+        workers: Ray workers; 0 is this process.
+        seed: root seed of the episodes.
+        env_id: environment; the run's own when absent.
+        env_kwargs: options that differ from the run's own.
+        checkpoint: `"latest"`, `"best"` or a step.
+        progress: told of finished episodes.
+
+    Raises:
+        NeuroctlError: something asked for does not exist or does not fit.
+    """
+    player, run = find_player(source, checkpoint)
+    env_id, kwargs = choose_env(run, env_id, env_kwargs)
+    return evaluate_player(
+        player, env_id, kwargs, shifts, episodes=episodes, workers=workers, seed=seed, progress=progress
+    )
+
+
+def evaluate_player(
+    player: Player,
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    shifts: Sequence[str] = (),
+    *,
+    episodes: int,
+    seed: int = 0,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """`evaluate`, for a player in memory."""
+    shards = make_shards(env_id, env_kwargs, shifts, episodes, seed)
+    progress = progress or NoProgress()
+    results = []
+    for shard, result in zip(shards, play_shards(shards, player, workers), strict=True):
+        results.append(result)
+        progress.advance(shard.count)
+    final = {k: np.concatenate([r.final[k] for r in results]) for k in results[0].final}
+    return Evaluation(
+        source=player.name,
+        env_id=env_id,
+        shifts=tuple(shifts),
+        seeds=tuple(s for shard in shards for s in shard.seeds[: shard.count]),
+        returns=np.concatenate([r.returns for r in results]),
+        lengths=np.concatenate([r.lengths for r in results]),
+        final=final,
+    )

@@ -1,0 +1,88 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere, nothing in a library call."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+LINE_EVERY_S = 10.0
+
+
+class Progress(Protocol):
+    """What long work tells of itself."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """`amount` more units are done; `note` is shown beside."""
+
+
+class NoProgress:
+    """Says nothing."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Ignore it."""
+
+
+class ShownProgress:
+    """A rich bar with rate and time left on a terminal; without one, a plain line now and then on stderr.
+
+    Args:
+        label: what is going on.
+        total: units of work.
+        unit: their name.
+    """
+
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._done = 0
+        self._bar = _bar() if sys.stderr.isatty() else None
+
+    def __enter__(self) -> Self:
+        self._start = self._last = time.monotonic()
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self._label, total=self._total, unit=self._unit, note="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif kind is None:
+            self._line("")
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """`amount` more units are done."""
+        self._done += amount
+        if self._bar is not None:
+            self._bar.update(self._task, advance=amount, note=note)
+        elif time.monotonic() - self._last > LINE_EVERY_S:
+            self._last = time.monotonic()
+            self._line(note)
+
+    def _line(self, note: str) -> None:
+        elapsed = max(time.monotonic() - self._start, 1e-9)
+        rate = self._done / elapsed
+        left = (self._total - self._done) / rate if rate > 0 else float("inf")
+        text = (
+            f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left {note}"
+        )
+        sys.stderr.write(text.rstrip() + "\n")
+        sys.stderr.flush()
+
+
+def _bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[unit]}")
+    rate = TextColumn("{task.speed:.1f}/s")
+    return RichProgress(
+        *columns, rate, TimeRemainingColumn(), "{task.fields[note]}", console=Console(stderr=True)
+    )

@@ -1,0 +1,398 @@
+"""Recordings: folders of episodes that survive a kill, are checked by hash, and replay bit for bit.
+
+A recording is `dataset.json` (what was recorded and with which software), `episodes/000000.npz` and an append-only
+`index.jsonl`. An episode that stands in the index is whole on the device.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contracts import Info, Listener, Observation, Step
+from .errors import DamagedFileError, FormatVersionError, NeuroctlError
+from .storage import append_line, atomic_write, cut_torn_line, read_json, sha256, whole_lines
+from .vector import Vector, get_state
+from .versions import differences, versions
+
+FORMAT = 1
+STATE_EVERY = 100
+"""Control steps between two snapshots of the environment's state inside an episode."""
+
+_BYTE = "u8:"
+"""Prefix of an array of k/255 (an 8-bit camera's image) that is stored as the bytes k; decoding gives equal bits."""
+
+
+def pack_image(array: NDArray[Any]) -> NDArray[Any]:
+    """The bytes k of a float32 array of k/255; any other array unchanged."""
+    if array.dtype != np.float32 or array.ndim < 2:
+        return array
+    with np.errstate(invalid="ignore"):
+        packed = np.rint(array * np.float32(255)).astype(np.uint8)
+    same = np.array_equal(unpack_image(packed).view(np.uint32), np.ascontiguousarray(array).view(np.uint32))
+    return packed if same else array
+
+
+def unpack_image(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """float32 k/255 from bytes k."""
+    return packed.astype(np.float32) / np.float32(255)
+
+
+def flatten(name: str, value: Any) -> dict[str, NDArray[Any]]:
+    """Nested dicts of arrays as one level with `/` between the names."""
+    if isinstance(value, Mapping):
+        return {k: v for key, part in value.items() for k, v in flatten(f"{name}/{key}", part).items()}
+    return {name: np.asarray(value)}
+
+
+def unflatten(arrays: Mapping[str, NDArray[Any]], name: str) -> Any:
+    """What `flatten` flattened under `name`: an array or nested dicts."""
+    if name in arrays:
+        return arrays[name]
+    tree: dict[str, Any] = {}
+    for key, value in arrays.items():
+        if key.startswith(f"{name}/"):
+            *path, last = key[len(name) + 1 :].split("/")
+            node = tree
+            for part in path:
+                node = node.setdefault(part, {})
+            node[last] = value
+    return tree
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a recording was made of; `dataset.json`.
+
+    Attributes:
+        env_id: Gymnasium id.
+        env_kwargs: options of the environment.
+        shifts: the shift stack, `"name:severity"`.
+        agent: `"expert"`, `"random"`, `"zero"` or the run folder and checkpoint.
+        policy_hash: SHA-256 of the policy's parameters; empty for scripted agents.
+        model_hash: SHA-256 of the simulator's model; empty where the environment gives none.
+        seed: root seed of the episodes.
+        width: rows that stepped together.
+        state_every: control steps between snapshots.
+        versions: software and processor.
+        format: of the files.
+    """
+
+    env_id: str
+    env_kwargs: dict[str, Any]
+    shifts: tuple[str, ...]
+    agent: str
+    policy_hash: str
+    model_hash: str
+    seed: int
+    width: int
+    state_every: int
+    versions: dict[str, str]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One recorded episode of T steps.
+
+    Attributes:
+        number: in the recording.
+        obs: the policy's side of the observations, `[T + 1, ...]`; the last is the final one.
+        action: the policy's side of the actions, `[T, ...]`.
+        reward: float64 `[T]`.
+        terminated: ended by the task, not by a limit.
+        truncated: ended by a time limit.
+        label: the expert's action for each observation, `[T, ...]`; the action itself where an expert acted.
+        states: environment state at steps 0, K, 2K, ..., each array `[snapshots, ...]`; empty without `get_state`.
+        info: the line of the index.
+    """
+
+    number: int
+    obs: Observation
+    action: NDArray[Any]
+    reward: NDArray[np.float64]
+    terminated: bool
+    truncated: bool
+    label: NDArray[Any]
+    states: dict[str, NDArray[Any]]
+    info: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+
+def encode_episode(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The bytes of an `.npz`: equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def decode_episode(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays of an `.npz`, images unpacked.
+
+    Raises:
+        DamagedFileError: not an archive of plain arrays.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
+    return {k.removeprefix(_BYTE): unpack_image(v) if k.startswith(_BYTE) else v for k, v in arrays.items()}
+
+
+class Recording:
+    """A recording on disk. Opening it reads the index only; episodes are read and verified when asked for.
+
+    Args:
+        path: its folder.
+
+    Raises:
+        DamagedFileError: there is no readable `dataset.json`.
+        FormatVersionError: written by a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise NeuroctlError(f"no recording at {self.path}: no such folder")
+        content = read_json(self.path / "dataset.json")
+        if content.get("format", 0) > FORMAT:
+            raise FormatVersionError(
+                f"{self.path} has recording format {content['format']}; this neuroctl reads up to {FORMAT}: update it"
+            )
+        try:
+            self.info = DatasetInfo(**{**content, "shifts": tuple(content["shifts"])})
+        except (TypeError, KeyError) as error:
+            raise DamagedFileError(f"{self.path / 'dataset.json'} is damaged: {error}") from None
+        self.index: dict[int, dict[str, Any]] = {}
+        self.damaged_lines: list[str] = []
+        for number, line in enumerate(whole_lines(self.path / "index.jsonl"), start=1):
+            try:
+                entry = json.loads(line)
+                self.index[int(entry["episode"])] = entry
+            except (ValueError, KeyError, TypeError):
+                self.damaged_lines.append(f"{self.path / 'index.jsonl'} line {number} is damaged")
+
+    @classmethod
+    def create(cls, path: str | Path, info: DatasetInfo) -> Recording:
+        """Start a recording, or go on with one that was made with the same settings.
+
+        Raises:
+            NeuroctlError: the folder holds a recording made with other settings, or other files.
+        """
+        folder = Path(path)
+        if (folder / "dataset.json").exists():
+            recording = cls(folder)
+            old, new = (json.loads(json.dumps(asdict(i))) for i in (recording.info, info))
+            differing = [key for key in new if old[key] != new[key]]
+            if differing:
+                detail = "; ".join(f"{k}: {old[k]!r} there, {new[k]!r} asked" for k in differing)
+                raise NeuroctlError(
+                    f"{folder} holds a recording with other settings ({detail}); choose another folder"
+                )
+            cut_torn_line(folder / "index.jsonl")
+            return recording
+        if folder.exists() and any(folder.iterdir()):
+            raise NeuroctlError(f"{folder} is not empty and holds no recording; choose another folder")
+        (folder / "episodes").mkdir(parents=True, exist_ok=True)
+        atomic_write(folder / "dataset.json", json.dumps(asdict(info), indent=1))
+        return cls(folder)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def numbers(self) -> list[int]:
+        """Numbers of the episodes that stand in the index."""
+        return sorted(self.index)
+
+    def add(self, number: int, arrays: Mapping[str, NDArray[Any]], summary: Mapping[str, Any]) -> None:
+        """Write an episode, then its line in the index."""
+        name = f"{number:06d}.npz"
+        data = encode_episode(arrays)
+        atomic_write(self.path / "episodes" / name, data)
+        entry = {"episode": number, "file": name, "sha256": sha256(data), **summary}
+        append_line(self.path / "index.jsonl", json.dumps(entry))
+        self.index[number] = entry
+
+    def arrays(self, number: int) -> dict[str, NDArray[Any]]:
+        """The verified arrays of an episode, by name.
+
+        Raises:
+            NeuroctlError: the episode is not in the index.
+            DamagedFileError: its file is missing or altered.
+        """
+        if number not in self.index:
+            numbers = self.numbers()
+            known = f"{numbers[0]}..{numbers[-1]}" if numbers else "none"
+            raise NeuroctlError(f"no episode {number} in {self.path}; episodes there: {known}")
+        path = self.path / "episodes" / str(self.index[number]["file"])
+        if not path.is_file():
+            raise DamagedFileError(f"episode {number}: {path} is missing")
+        data = path.read_bytes()
+        if sha256(data) != self.index[number]["sha256"]:
+            raise DamagedFileError(f"episode {number}: {path} is damaged: its hash differs from the index")
+        return decode_episode(data, path)
+
+    def episode(self, number: int) -> Episode:
+        """Read and verify an episode; raises as `arrays` does."""
+        arrays = self.arrays(number)
+        return Episode(
+            number=number,
+            obs=unflatten(arrays, "obs"),
+            action=arrays["action"],
+            reward=arrays["reward"],
+            terminated=bool(arrays["terminated"]),
+            truncated=bool(arrays["truncated"]),
+            label=arrays.get("label", arrays["action"]),
+            states=unflatten(arrays, "states") if any(k.startswith("states/") for k in arrays) else {},
+            info=self.index[number],
+        )
+
+    def check(self) -> list[str]:
+        """Read every episode; one line for each damage found, empty when all is sound."""
+        problems = list(self.damaged_lines)
+        for number in self.numbers():
+            try:
+                self.arrays(number)
+            except DamagedFileError as error:
+                problems.append(str(error))
+        return problems
+
+    def version_differences(self) -> list[str]:
+        """What of the software or processor differs from when this was recorded."""
+        return differences(self.info.versions)
+
+
+class Recorder(Listener):
+    """Writes the episodes of a closed loop into a recording.
+
+    Args:
+        recording: where to.
+        numbers: the episode number of each row's first episode, None for a row that is not recorded, `[B]`.
+            Later episodes of a row are not recorded.
+        seeds: seed of each row's episode, `[B]`.
+        state_every: control steps between snapshots of the environment's state.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        numbers: Sequence[int | None],
+        seeds: Sequence[int],
+        state_every: int = STATE_EVERY,
+    ) -> None:
+        self._recording = recording
+        self._numbers = list(numbers)
+        self._seeds = seeds
+        self._state_every = state_every
+        self._steps: list[dict[str, NDArray[Any]]] = []
+        self._states: list[dict[str, NDArray[Any]]] = []
+
+    def on_begin(self, env: Vector, obs: Observation, info: Info) -> None:
+        """Take the state that the episodes start from."""
+        self._env = env
+        self._label = info.get("expert_action")
+        self._snapshot()
+
+    def _snapshot(self) -> None:
+        state = get_state(self._env)
+        if state is not None:
+            self._states.append(flatten("states", state))
+
+    def on_step(self, step: Step) -> None:
+        """Keep the step; write the episodes that ended with it."""
+        if not any(number is not None for number in self._numbers):
+            return
+        images = {k: pack_image(v) for k, v in flatten("obs", step.obs).items()}
+        label = {} if self._label is None else {"label": self._label}
+        self._label = step.info.get("expert_action")
+        self._steps.append({**images, "action": step.action, "reward": step.reward, **label})
+        for row in np.flatnonzero(step.done).tolist():
+            if self._numbers[row] is not None:
+                self._write(row, step)
+                self._numbers[row] = None
+        if len(self._steps) % self._state_every == 0:
+            self._snapshot()
+
+    def _write(self, row: int, step: Step) -> None:
+        number = self._numbers[row]
+        assert number is not None
+        arrays: dict[str, NDArray[Any]] = {}
+        for key in self._steps[0]:
+            parts = [s[key][row] for s in self._steps]
+            if key.startswith("obs"):
+                parts.append(flatten("obs", step.info["final_obs"])[key][row])
+                arrays |= _image_column(key, parts)
+            else:
+                arrays[key] = np.stack(parts)
+        arrays["reward"] = arrays["reward"].astype(np.float64)
+        arrays["terminated"] = step.terminated[row]
+        arrays["truncated"] = step.truncated[row]
+        for key in self._states[0] if self._states else ():
+            arrays[key] = np.stack([s[key][row] for s in self._states])
+        summary = {"seed": int(self._seeds[row]), "row": row, "length": len(self._steps)}
+        outcome = {"return": float(np.cumsum(arrays["reward"])[-1]), "terminated": bool(step.terminated[row])}
+        final = scalar_columns(step.info.get("final_info", {}))
+        said = {f"final/{key}": float(column[row]) for key, column in final.items()}
+        self._recording.add(number, arrays, {**summary, **outcome, **said})
+
+
+def _image_column(key: str, parts: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """One array from the rows of all steps, as bytes if every row was or can be packed."""
+    packed = [part if part.dtype == np.uint8 else pack_image(part) for part in parts]
+    if all(part.dtype == np.uint8 for part in packed) and any(
+        part.dtype == np.float32 for part in parts[-1:]
+    ):
+        return {_BYTE + key: np.stack(packed)}
+    if any(part.dtype == np.float32 for part in parts):
+        return {key: np.stack([unpack_image(p) if p.dtype == np.uint8 else p for p in parts])}
+    return {key: np.stack(parts)}
+
+
+def scalar_columns(info: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """The plain numbers `[B]` that an environment says of its rows, such as `success`."""
+    return {
+        key: value
+        for key, value in info.items()
+        if not key.startswith("_")
+        and isinstance(value, np.ndarray)
+        and value.ndim == 1
+        and value.dtype.kind in "bif"
+    }
+
+
+def dataset_info(
+    env: Vector,
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    shifts: Sequence[str],
+    *,
+    agent: str,
+    policy_hash: str,
+    seed: int,
+    width: int,
+) -> DatasetInfo:
+    """Describe a recording that is about to be made in `env`."""
+    model_hash = getattr(env.unwrapped, "model_hash", None)
+    return DatasetInfo(
+        env_id=env_id,
+        env_kwargs=dict(env_kwargs),
+        shifts=tuple(shifts),
+        agent=agent,
+        policy_hash=policy_hash,
+        model_hash=model_hash() if model_hash else "",
+        seed=seed,
+        width=width,
+        state_every=STATE_EVERY,
+        versions=versions(),
+    )

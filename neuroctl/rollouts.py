@@ -1,0 +1,266 @@
+"""Episodes in shards of a fixed width: the unit of evaluation, recording and distribution.
+
+Matrix products differ in their last bits between batch widths and thread counts. So episodes are always played in
+shards of one width (padded when short) with one thread, and the result of a shard depends on nothing but the shard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import TrainConfig
+from .contracts import Agent, Info, Listener, Observation, Step
+from .errors import NeuroctlError
+from .labels import ExpertLabels
+from .loop import ClosedLoop
+from .progress import NoProgress, Progress
+from .recording import Recorder, Recording, dataset_info, scalar_columns
+from .run import Run, agent_with, tree_hash
+from .scripted import NAMES, ScriptedAgent
+from .streams import derive_seed, episode_seed
+from .vector import Vector, make_env
+
+WIDTH = 16
+"""Rows of a shard, unless a recording says otherwise."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """Who plays: a scripted agent by name, or a trained agent by its configuration and learned state."""
+
+    name: str
+    config: TrainConfig | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, env: Vector) -> Agent:
+        """The agent, for one environment."""
+        return ScriptedAgent(self.name, env) if self.config is None else agent_with(self.config, self.state)
+
+    def policy_hash(self) -> str:
+        """SHA-256 of the learned state; empty for scripted agents."""
+        return "" if self.config is None else tree_hash(self.state)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """`len(seeds)` episodes that are played side by side; the last may be padding.
+
+    Attributes:
+        env_id: Gymnasium id.
+        env_kwargs: its options.
+        shifts: the shift stack.
+        seeds: seed of each row's episode.
+        count: rows that count; the rest is padding.
+        seed: root seed of the agent's streams.
+    """
+
+    env_id: str
+    env_kwargs: dict[str, Any]
+    shifts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    count: int
+    seed: int
+
+
+def make_shards(
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    shifts: Sequence[str],
+    episodes: int,
+    seed: int,
+    width: int = WIDTH,
+) -> list[Shard]:
+    """Episode i of root seed `seed` is row `i % width` of shard `i // width`, however many episodes follow it."""
+    if episodes < 1:
+        raise NeuroctlError(f"episodes must be >= 1, got {episodes}")
+    return [
+        Shard(
+            env_id=env_id,
+            env_kwargs=dict(env_kwargs),
+            shifts=tuple(shifts),
+            seeds=tuple(episode_seed(seed, start + row) for row in range(width)),
+            count=min(width, episodes - start),
+            seed=derive_seed(seed, f"shard/{start // width}"),
+        )
+        for start in range(0, episodes, width)
+    ]
+
+
+class EpisodeStatistics(Listener):
+    """Return, length and last info of the first episode of each row.
+
+    Attributes:
+        returns: float64 `[B]`, summed in the order of the steps.
+        lengths: int64 `[B]`.
+        final: what the environment says of the finished episodes, such as `success`, each float64 `[B]`.
+    """
+
+    def on_begin(self, env: Vector, obs: Observation, info: Info) -> None:
+        """Start counting."""
+        self.returns = np.zeros(env.num_envs)
+        self.lengths = np.zeros(env.num_envs, dtype=np.int64)
+        self.final: dict[str, NDArray[np.float64]] = {}
+        self._active = np.ones(env.num_envs, dtype=np.bool_)
+
+    def on_step(self, step: Step) -> None:
+        """Count the step in rows whose first episode goes on."""
+        self.returns += np.where(self._active, step.reward, 0.0)
+        self.lengths += self._active
+        ended = self._active & step.done
+        if ended.any():
+            for key, value in scalar_columns(step.info.get("final_info", {})).items():
+                self.final.setdefault(key, np.full(ended.shape, np.nan))[ended] = value[ended]
+            self._active &= ~ended
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """Outcome of the rows of a shard that count, each `[count]`."""
+
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    final: dict[str, NDArray[np.float64]]
+
+
+def play_shard(shard: Shard, player: Player, listeners: Sequence[Listener] = ()) -> ShardResult:
+    """Play the episodes of a shard, with one thread. A pure function: same arguments, same bits."""
+    env = make_env(shard.env_id, len(shard.seeds), shard.env_kwargs, shard.shifts)
+    statistics = EpisodeStatistics()
+    try:
+        with one_thread():
+            agent = player.make(env)
+            ClosedLoop(env, agent, [statistics, *listeners]).run_episodes(shard.seeds, shard.seed)
+    finally:
+        env.close()
+    n = shard.count
+    return ShardResult(
+        statistics.returns[:n], statistics.lengths[:n], {k: v[:n] for k, v in statistics.final.items()}
+    )
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def find_player(source: str | Path, checkpoint: str = "latest") -> tuple[Player, Run | None]:
+    """The player called `source`: `"expert"`, `"random"`, `"zero"` or a run folder.
+
+    Raises:
+        NeuroctlError: neither a name nor a run folder.
+    """
+    if str(source) in NAMES:
+        return Player(str(source)), None
+    if not (Path(source) / "config.json").is_file():
+        raise NeuroctlError(f"{str(source)!r} is neither a run folder nor one of {', '.join(NAMES)}")
+    run = Run(source)
+    _, trees = run.checkpoints.load(checkpoint)
+    return Player(str(source), run.config, trees["agent"]), run
+
+
+def choose_env(
+    run: Run | None, env_id: str | None, env_kwargs: Mapping[str, Any] | None
+) -> tuple[str, dict[str, Any]]:
+    """The environment asked for, or the one of the run, with options overridden one by one."""
+    if run is None or (env_id is not None and env_id != run.environment()[0]):
+        if env_id is None:
+            raise NeuroctlError("a scripted agent needs an environment: give --env ID")
+        return env_id, dict(env_kwargs or {})
+    own_id, own_kwargs = run.environment()
+    return own_id, {**own_kwargs, **(env_kwargs or {})}
+
+
+def record(
+    source: str | Path,
+    out: str | Path,
+    *,
+    episodes: int,
+    seed: int = 0,
+    env_id: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    shifts: Sequence[str] = (),
+    checkpoint: str = "latest",
+    width: int = WIDTH,
+    progress: Progress | None = None,
+) -> Recording:
+    """Record episodes; a recording that was interrupted is completed.
+
+    Args:
+        source: `"expert"`, `"random"`, `"zero"` or a run folder.
+        out: folder of the recording.
+        episodes: how many it shall hold.
+        seed: root seed; episode i is the same whatever `episodes` is.
+        env_id: Gymnasium id; the run's own when absent.
+        env_kwargs: options of the environment.
+        shifts: `"name:severity"` stack.
+        checkpoint: of the run.
+        width: rows that step together.
+        progress: told of each finished episode.
+    """
+    player, run = find_player(source, checkpoint)
+    env_id, kwargs = choose_env(run, env_id, env_kwargs)
+    return record_player(
+        player, out, env_id, kwargs, shifts, episodes=episodes, seed=seed, width=width, progress=progress
+    )
+
+
+def record_player(
+    player: Player,
+    out: str | Path,
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    shifts: Sequence[str],
+    *,
+    episodes: int,
+    seed: int,
+    width: int = WIDTH,
+    label: bool = False,
+    progress: Progress | None = None,
+) -> Recording:
+    """`record`, for a player in memory; `label` adds the expert's action for every observation."""
+    env = make_env(env_id, width, env_kwargs, shifts)
+    info = dataset_info(
+        env,
+        env_id,
+        env_kwargs,
+        shifts,
+        agent=player.name,
+        policy_hash=player.policy_hash(),
+        seed=seed,
+        width=width,
+    )
+    recording = Recording.create(out, info)
+    if label:
+        env = ExpertLabels(env)
+    progress = progress or NoProgress()
+    try:
+        with one_thread():
+            agent = player.make(env)
+            for index, shard in enumerate(make_shards(env_id, env_kwargs, shifts, episodes, seed, width)):
+                first = index * width
+                wanted = [
+                    n if n < episodes and n not in recording.index else None
+                    for n in range(first, first + width)
+                ]
+                if any(n is not None for n in wanted):
+                    recorder = Recorder(recording, wanted, shard.seeds)
+                    ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)
+                progress.advance(shard.count)
+    finally:
+        env.close()
+    return recording

@@ -1,0 +1,183 @@
+"""Run folders, and trained controllers loaded from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import registry
+from .checkpoint import Checkpoints
+from .config import TrainConfig, to_json, train_config_from_json
+from .contracts import Agent, Observation, Spaces
+from .errors import FormatVersionError, NeuroctlError
+from .storage import atomic_write, encode_tree, read_json, whole_lines
+from .vector import make_env, spaces_of
+from .versions import versions
+
+FORMAT = 1
+
+
+class Run:
+    """A run folder: `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `data/`, `report.html`.
+
+    Args:
+        path: an existing run folder; see `create`.
+
+    Raises:
+        NeuroctlError: there is no run.
+        FormatVersionError: written by a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "config.json").is_file():
+            raise NeuroctlError(f"no run at {self.path}: it holds no config.json")
+        content = read_json(self.path / "config.json")
+        if content.get("format", 0) > FORMAT:
+            raise FormatVersionError(
+                f"{self.path} has run format {content['format']}; this neuroctl reads up to {FORMAT}: update it"
+            )
+        self.config = train_config_from_json(content["config"])
+        self.versions: dict[str, str] = content["versions"]
+        self.checkpoints = Checkpoints(self.path / "checkpoints", self.config.keep_checkpoints)
+
+    @classmethod
+    def create(cls, config: TrainConfig, out: Path | None = None) -> Run:
+        """Make the folder (`runs/<preset>/<timestamp>-s<seed>` by default) and write the configuration.
+
+        Raises:
+            NeuroctlError: the folder is in use.
+        """
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        path = out or Path("runs") / config.preset / f"{stamp}-s{config.seed}"
+        if path.exists() and any(path.iterdir()):
+            raise NeuroctlError(f"{path} is not empty; choose another --out, or go on with --resume {path}")
+        path.mkdir(parents=True, exist_ok=True)
+        content = {"format": FORMAT, "config": to_json(config), "versions": versions()}
+        atomic_write(path / "config.json", json.dumps(content, indent=1))
+        return cls(path)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """The lines of `metrics.jsonl`."""
+        return [json.loads(line) for line in whole_lines(self.path / "metrics.jsonl")]
+
+    def environment(self) -> tuple[str, dict[str, Any]]:
+        """Id and options of the environment that the policy is evaluated in."""
+        env = self.config.evaluation_env or self.config.env
+        return env.id, env.kwargs()
+
+
+def make_agent(config: TrainConfig, spaces: Spaces, dataset: Any = None) -> Agent:
+    """The agent of a configuration, with initial weights from its seed."""
+    agent_class = registry.agents.load(config.agent.name)
+    agent: Agent = agent_class(config.agent, spaces, seed=config.seed, device=config.device, dataset=dataset)
+    return agent
+
+
+def environment_spaces(config: TrainConfig) -> Spaces:
+    """The spaces of the training environment."""
+    env = make_env(config.env.id, 1, config.env.kwargs())
+    spaces = spaces_of(env)
+    env.close()
+    return spaces
+
+
+def agent_with(config: TrainConfig, state: Mapping[str, Any]) -> Agent:
+    """An agent on the CPU with the learned state `state`, ready to act but not to learn on."""
+    config = dataclasses.replace(config, device="cpu")
+    agent = make_agent(config, environment_spaces(config))
+    agent.load_state_dict(state)
+    return agent
+
+
+def tree_hash(tree: Any) -> str:
+    """SHA-256 over nested state: structure, dtypes, shapes and bits."""
+    arrays: dict[str, NDArray[Any]] = {}
+    digest = hashlib.sha256(json.dumps(encode_tree(tree, arrays)).encode())
+    for key, array in arrays.items():
+        digest.update(f"{key}{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+class Controller:
+    """A trained controller outside the loop: `controller.act(obs)` is all it takes.
+
+    The recurrent state is kept between calls; `reset` (or `first=True`) begins a new episode.
+
+    Attributes:
+        config: the configuration it was trained with.
+        spaces: spaces of one observation and one action.
+    """
+
+    def __init__(self, agent: Agent, config: TrainConfig, spaces: Spaces) -> None:
+        self.agent = agent
+        self.config = config
+        self.spaces = spaces
+        self._width = 0
+
+    def reset(self) -> None:
+        """The next observation is the first of an episode."""
+        self._width = 0
+
+    def act(self, obs: Observation, first: bool | NDArray[np.bool_] = False) -> NDArray[Any]:
+        """Action for one observation, or `[B, ...]` actions for `[B, ...]` observations.
+
+        Args:
+            obs: one observation of `spaces.observation`, or a batch.
+            first: an episode begins with this observation; `[B]` for a batch.
+
+        Raises:
+            NeuroctlError: the observation does not have the shape the controller was trained on.
+        """
+        single, width = self._batch(obs)
+        batched = _add_axis(obs) if single else obs
+        if width != self._width:
+            self.agent.begin(width, self.config.seed)
+            self._width, first = width, True
+        mask = np.broadcast_to(np.asarray(first, dtype=np.bool_), (width,))
+        action = self.agent.act(batched, mask)
+        return action[0] if single else action
+
+    def _batch(self, obs: Observation) -> tuple[bool, int]:
+        """Whether `obs` is a single observation, and the batch width."""
+        from gymnasium import spaces
+
+        space = self.spaces.observation
+        parts = list(space.spaces.items()) if isinstance(space, spaces.Dict) else [(None, space)]
+        key, part = parts[0]
+        if key is not None and (not isinstance(obs, Mapping) or key not in obs):
+            raise NeuroctlError(f"the observation must be a dict with {', '.join(str(k) for k, _ in parts)}")
+        shape = np.shape(obs if key is None else obs[key])
+        expected = part.shape or ()
+        if shape == expected:
+            return True, 1
+        if shape[1:] == expected and len(shape) == len(expected) + 1 and shape[0] > 0:
+            return False, shape[0]
+        raise NeuroctlError(
+            f"observation has shape {shape}; expected {expected} or (B, {', '.join(map(str, expected))})"
+        )
+
+
+def _add_axis(obs: Observation) -> Observation:
+    return {k: _add_axis(v) for k, v in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
+
+
+def load(path: str | Path, checkpoint: str = "latest") -> Controller:
+    """The trained controller of a run.
+
+    Args:
+        path: run folder.
+        checkpoint: `"latest"`, `"best"` or a step.
+    """
+    run = Run(path)
+    _, trees = run.checkpoints.load(checkpoint)
+    return Controller(agent_with(run.config, trees["agent"]), run.config, environment_spaces(run.config))

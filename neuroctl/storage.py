@@ -1,0 +1,181 @@
+"""Files that are whole or absent: atomic writes, hashes, and nested state as safetensors + JSON (never pickle)."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from .errors import DamagedFileError
+
+
+def sha256(data: bytes | Path) -> str:
+    """Hexadecimal SHA-256 of bytes or of a file."""
+    return hashlib.sha256(data.read_bytes() if isinstance(data, Path) else data).hexdigest()
+
+
+def fsync_path(path: Path) -> None:
+    """Force a file or folder to the device."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Replace `path` with `data`: after a crash the file is the old one or the new one, never a mixture."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_path(path.parent)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends without an exception; `path` must not exist."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            fsync_path(file)
+        fsync_path(temporary)
+        temporary.replace(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    fsync_path(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line and force it to the device."""
+    with path.open("ab") as file:
+        file.write(line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        DamagedFileError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DamagedFileError(f"{path} is missing") from None
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The complete lines of a text file; a last line that a crash cut short is left out."""
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    return text[: text.rfind(b"\n") + 1].decode(errors="replace").splitlines()
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove an incomplete last line, so that the next append starts a line of its own."""
+    if path.exists():
+        data = path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end != len(data):
+            with path.open("r+b") as file:
+                file.truncate(end)
+
+
+def _is_tensor(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
+
+
+def encode_tree(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Turn nested state into JSON, with every tensor and array moved to `arrays`.
+
+    Raises:
+        TypeError: a value is neither a dict, list, tuple, tensor, array nor a plain number, string or None.
+    """
+    if _is_tensor(tree) or isinstance(tree, np.ndarray):
+        key = f"{len(arrays):06d}"
+        arrays[key] = np.ascontiguousarray(tree.detach().cpu().numpy() if _is_tensor(tree) else tree)
+        return {"tensor" if _is_tensor(tree) else "array": key, "shape": list(tree.shape)}
+    if isinstance(tree, Mapping):
+        return {"dict": [[key, encode_tree(value, arrays)] for key, value in tree.items()]}
+    if isinstance(tree, (list, tuple)):
+        kind = "tuple" if isinstance(tree, tuple) else "list"
+        return {kind: [encode_tree(value, arrays) for value in tree]}
+    if isinstance(tree, np.generic):
+        tree = tree.item()
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return {"value": tree}
+    raise TypeError(
+        f"state of type {type(tree).__name__} cannot be saved; use tensors, arrays, dicts, lists, numbers"
+    )
+
+
+def decode_tree(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """The nested state that `encode_tree` encoded."""
+    kind, content = next(iter(node.items()))
+    if kind == "array":
+        return arrays[content].reshape(node["shape"])
+    if kind == "tensor":
+        import torch
+
+        return torch.from_numpy(arrays[content].reshape(node["shape"]).copy())
+    if kind == "dict":
+        return {key: decode_tree(value, arrays) for key, value in content}
+    if kind in ("list", "tuple"):
+        values = [decode_tree(value, arrays) for value in content]
+        return tuple(values) if kind == "tuple" else values
+    return content
+
+
+def save_tree(folder: Path, name: str, tree: Any) -> None:
+    """Write nested state as `name.json` and `name.safetensors` into `folder`."""
+    arrays: dict[str, NDArray[Any]] = {}
+    node = encode_tree(tree, arrays)
+    (folder / f"{name}.json").write_text(json.dumps(node))
+    (folder / f"{name}.safetensors").write_bytes(safetensors.numpy.save(arrays))
+
+
+def load_tree(folder: Path, name: str) -> Any:
+    """Read what `save_tree` wrote.
+
+    Raises:
+        DamagedFileError: a file is missing, is not what it should be, or holds a pickle.
+    """
+    path = folder / f"{name}.safetensors"
+    try:
+        data = path.read_bytes()
+        arrays = safetensors.numpy.load(data)
+    except FileNotFoundError:
+        raise DamagedFileError(f"{path} is missing") from None
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        pickled = data[:1] == b"\x80" or data[:2] == b"PK"
+        hint = "; it looks like a pickle, and neuroctl never opens pickles" if pickled else ""
+        raise DamagedFileError(f"{path} is not a safetensors file ({error}){hint}") from None
+    try:
+        return decode_tree(read_json(folder / f"{name}.json"), arrays)
+    except (KeyError, StopIteration, AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, DamagedFileError):
+            raise
+        raise DamagedFileError(f"{folder / name}.json does not fit {path.name}: {error}") from None

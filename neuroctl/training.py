@@ -1,0 +1,310 @@
+"""Training: configuration -> environment and agent -> loop -> metrics and checkpoints, resumable at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from . import registry
+from .config import TrainConfig
+from .errors import NeuroctlError, NonFiniteError
+from .evaluation import evaluate_player
+from .loop import ClosedLoop
+from .metrics import Metrics
+from .progress import NoProgress, Progress
+from .recording import Recording
+from .rollouts import Player, record_player
+from .run import Run, environment_spaces, make_agent
+from .storage import atomic_write
+from .streams import derive_seed
+from .vector import can_restore, make_env
+
+EVALUATION_EPISODES = 16
+DUMPED_UPDATES = 100
+
+MakeProgress = Callable[[str, int, str], AbstractContextManager[Progress]]
+"""Makes a progress display from a label, a total and the name of a unit."""
+
+
+class TrainingInterruptedError(NeuroctlError):
+    """Ctrl-C: the state is saved, and the message says how to go on."""
+
+
+def train(
+    config: TrainConfig | None = None,
+    *,
+    resume: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: MakeProgress | None = None,
+) -> Run:
+    """Train an agent, or go on with a run that was stopped.
+
+    A run that was killed at any moment and resumed equals the uninterrupted one: parameters, and metrics except
+    `neuroctl.metrics.TIME_FIELDS`.
+
+    Args:
+        config: the experiment; exactly one of `config` and `resume`.
+        resume: a run folder.
+        out: folder of a new run; `runs/<preset>/<timestamp>-s<seed>` when absent.
+        progress: makes progress displays.
+
+    Raises:
+        NeuroctlError: a mistake in the configuration.
+        NonFiniteError: a loss or the environment stopped being finite; the last good checkpoint stays.
+        TrainingInterruptedError: Ctrl-C, after saving.
+    """
+    if resume is not None:
+        if config is not None or out is not None:
+            raise NeuroctlError("a resumed run keeps its configuration and folder: give resume alone")
+        run = Run(resume)
+    elif config is not None:
+        check_device(config.device)
+        run = Run.create(config, None if out is None else Path(out))
+    else:
+        raise NeuroctlError("give a configuration, or a run to resume")
+    _Trainer(run, progress or _silent).go()
+    return run
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not have.
+
+    Raises:
+        NeuroctlError: lists what there is.
+    """
+    import torch
+
+    known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if device not in known and not (device == "cuda" and len(known) > 1):
+        raise NeuroctlError(f"unknown device {device!r}; devices here: {', '.join(known)}")
+
+
+@contextlib.contextmanager
+def _silent(label: str, total: int, unit: str) -> Iterator[Progress]:
+    yield NoProgress()
+
+
+class _Trainer:
+    """One call of `train`. Either `loop` drives an environment or the agent learns from `rounds` of recordings."""
+
+    def __init__(self, run: Run, progress: MakeProgress) -> None:
+        self.run, self.config, self.progress = run, run.config, progress
+        self.best = float("-inf")
+        self.rounds: list[Recording] = []
+        self.recent: deque[dict[str, float]] = deque(maxlen=DUMPED_UPDATES)
+        self.saved_step = -1
+
+    def go(self) -> None:
+        """Build, restore, run."""
+        import torch
+
+        torch.set_num_threads(self.config.num_threads)
+        offline = registry.agents.load(self.config.agent.name).offline
+        self.rounds = [self._demonstrations()] if offline else []
+        self.agent = make_agent(self.config, environment_spaces(self.config), self.rounds or None)
+        self.loop = None if offline else self._make_loop()
+        step = 0
+        if self.run.checkpoints.all():
+            step, trees = self.run.checkpoints.load()
+            self._restore(step, trees)
+        else:
+            self._warm_start()
+        self.metrics = Metrics(self.run.path, step)
+        try:
+            if step:
+                self.metrics.load_state_dict(trees["trainer"]["metrics"])
+            self._save(step)
+            self._run(step)
+        finally:
+            self.metrics.close()
+            if self.loop is not None:
+                self.loop.env.close()
+
+    # -- what is learned from ----------------------------------------------------------------------------------
+
+    def _make_loop(self) -> ClosedLoop:
+        env = make_env(self.config.env.id, self.config.num_envs, self.config.env.kwargs())
+        loop = ClosedLoop(env, self.agent, dump=self.run.path / "dump")
+        loop.begin(self.config.seed)
+        return loop
+
+    def _demonstrations(self) -> Recording:
+        demos = self.config.demonstrations
+        if demos.path is None:
+            return self._record(Player("expert"), "000-expert", demos.episodes, demos.shifts)
+        recording = Recording(demos.path)
+        if recording.info.env_id != self.config.env.id:
+            raise NeuroctlError(
+                f"{demos.path} was recorded in {recording.info.env_id}, not in {self.config.env.id}"
+            )
+        return recording
+
+    def _record(self, player: Player, name: str, episodes: int, shifts: tuple[str, ...]) -> Recording:
+        """Record into the run folder; what an interrupted run recorded there is completed, with equal bits."""
+        env = self.config.env
+        with self.progress(f"recording {name}", episodes, "episodes") as progress:
+            return record_player(
+                player,
+                self.run.path / "data" / name,
+                env.id,
+                env.kwargs(),
+                shifts,
+                episodes=episodes,
+                seed=derive_seed(self.config.seed, name),
+                label=player.config is not None,
+                progress=progress,
+            )
+
+    def _collect(self, step: int) -> None:
+        """A round of DAgger, when one is due after `step` steps: the policy plays, the expert labels."""
+        demos = self.config.demonstrations
+        if self.loop is None and demos.dagger_every and step and step % demos.dagger_every == 0:
+            name = f"{step // demos.dagger_every:03d}-dagger"
+            player = Player(name, self.config, self.agent.state_dict())
+            self._add_round(self._record(player, name, demos.dagger_episodes, ()))
+
+    def _add_round(self, recording: Recording) -> None:
+        self.rounds.append(recording)
+        self.agent.add_data(recording)
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def _warm_start(self) -> None:
+        source = self.config.warm_start
+        if source is None:
+            return
+        _, trees = Run(source).checkpoints.load()
+        try:
+            self.agent.load_policy(trees["agent"])
+        except (RuntimeError, KeyError) as error:
+            detail = str(error).strip().splitlines()[-1].strip()
+            raise NeuroctlError(
+                f"warm start from {source}: its policy does not fit this one: {detail}"
+            ) from None
+
+    def _restore(self, step: int, trees: dict[str, Any]) -> None:
+        self.best = trees["trainer"]["best"]
+        for name in trees["trainer"]["rounds"][1:]:
+            self._add_round(Recording(self.run.path / "data" / name))
+        self.agent.load_state_dict(trees["agent"])
+        if self.loop is not None:
+            self.loop.load_state_dict(trees["loop"])
+            self._reseed(step)
+        self.saved_step = step
+
+    def _save(self, step: int, *, best: bool = False) -> None:
+        """Write the checkpoint of `step`; an environment that cannot be saved is reset, here as after a resume."""
+        if step == self.saved_step:
+            return
+        trainer = {
+            "best": self.best,
+            "metrics": self.metrics.state_dict(),
+            "rounds": [recording.path.name for recording in self.rounds],
+        }
+        trees = {"agent": self.agent.state_dict(), "trainer": trainer}
+        if self.loop is not None:
+            trees["loop"] = self.loop.state_dict()
+        self.run.checkpoints.save(step, trees, best=best)
+        self.saved_step = step
+        if step:
+            self._reseed(step)
+
+    def _reseed(self, step: int) -> None:
+        if self.loop is not None and not can_restore(self.loop.env):
+            self.loop.reseed(derive_seed(self.config.seed, f"reseed/{step}"))
+
+    # -- the work ----------------------------------------------------------------------------------------------
+
+    def _run(self, start: int) -> None:
+        with self.progress("training", self.config.steps, "steps") as progress, _interrupts() as interrupted:
+            progress.advance(start)
+            step = start
+            while step < self.config.steps:
+                self._collect(step)
+                step = self._learn(step)
+                best = self._report(step)
+                if step % self.config.checkpoint_every == 0 or step >= self.config.steps or best:
+                    self._save(step, best=best)
+                progress.advance(min(step, self.config.steps) - start, self._note())
+                start = step
+                if interrupted.is_set():
+                    self._stop(step)
+
+    def _learn(self, step: int) -> int:
+        """One update or one step of the loop; the new step count."""
+        if self.loop is not None:
+            self.loop.step()
+        try:
+            values = self.agent.update()
+            self.recent.append(values)
+            self.metrics.add(values, step + 1)
+        except NonFiniteError as error:
+            raise NonFiniteError(
+                f"{error}{self._dump()}; last good checkpoint: step {self.saved_step}"
+            ) from None
+        return step + 1
+
+    def _report(self, step: int) -> bool:
+        """Write metrics when due; whether this is the best policy so far."""
+        every = self.config.evaluate_every
+        extra: dict[str, float] = {}
+        best = False
+        if every and (step % every == 0 or step >= self.config.steps):
+            env = self.config.evaluation_env or self.config.env
+            player = Player("training", self.config, self.agent.state_dict())
+            seed = derive_seed(self.config.seed, "evaluation")
+            result = evaluate_player(player, env.id, env.kwargs(), episodes=EVALUATION_EPISODES, seed=seed)
+            extra["evaluation/return"] = float(result.returns.mean())
+            best = extra["evaluation/return"] > self.best
+            self.best = max(self.best, extra["evaluation/return"])
+        if extra or step % self.config.log_every == 0 or step >= self.config.steps:
+            self.metrics.write(step, extra)
+        return best
+
+    def _note(self) -> str:
+        return " ".join(
+            f"{key} {value:.4g}" for key, value in (self.recent[-1] if self.recent else {}).items()
+        )
+
+    def _dump(self) -> str:
+        """Write the last updates (and steps of the loop) for a post-mortem."""
+        path = self.run.path / "dump" / "updates.json"
+        path.parent.mkdir(exist_ok=True)
+        atomic_write(path, json.dumps(list(self.recent), indent=1))
+        return f"; the last {len(self.recent)} updates are in {path}" + (
+            self.loop.write_dump() if self.loop else ""
+        )
+
+    def _stop(self, step: int) -> None:
+        if self.loop is None or can_restore(self.loop.env):
+            self._save(step)
+        raise TrainingInterruptedError(
+            f"interrupted; saved at step {self.saved_step}; go on with: neuroctl train --resume {self.run.path}"
+        )
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C sets an event, so that the step in progress is finished; a second one stops at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,156 @@
+"""Builds the vector environments of the closed loop: one contract, whoever made the environment.
+
+The contract: `gymnasium.vector.VectorEnv`, SAME_STEP autoreset, `final_obs` dense `[B, ...]` with the mask
+`_final_obs`. An environment that can save and restore its state has `get_state(rows)`, `set_state(rows, state)` and
+`current_obs()`; wrappers of ours pass them on.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+from . import registry
+from .adapters import DenseFinalObs, NextStepToSameStep
+from .contracts import Spaces
+from .errors import NeuroctlError, UnknownNameError
+from .shift import parse_shift
+
+Vector = VectorEnv[Any, Any, Any]
+EnvState = dict[str, NDArray[Any]]
+
+
+def make_env(
+    env_id: str,
+    num_envs: int,
+    kwargs: Mapping[str, Any] | None = None,
+    shifts: Sequence[str] = (),
+) -> Vector:
+    """A vector environment under the loop's contract, with a stack of shifts.
+
+    Args:
+        env_id: a Gymnasium id, ours or anybody's.
+        num_envs: B.
+        kwargs: the environment's own options.
+        shifts: `"name:severity"`, applied in this order from the robot outwards.
+
+    Raises:
+        NeuroctlError: unknown environment, option or shift, or a shift that does not fit the environment.
+    """
+    options = dict(kwargs or {})
+    if num_envs < 1:
+        raise NeuroctlError(f"num_envs must be >= 1, got {num_envs}")
+    parsed = [(registry.shifts.load(name), severity) for name, severity in map(parse_shift, shifts)]
+    dynamics = dict(options.get("dynamics") or {})
+    for shift, severity in parsed:
+        if shift.kind == "dynamics":
+            for key, factor in shift.dynamics(severity).items():
+                dynamics[key] = np.asarray(dynamics[key]) * factor if key in dynamics else factor
+    if dynamics:
+        options["dynamics"] = dynamics
+    env = _to_contract(_make(env_id, num_envs, options), env_id)
+    for shift, severity in parsed:
+        if shift.kind == "wrapper":
+            reason = shift.fits(env.single_observation_space, env.single_action_space)
+            if reason:
+                fitting = [n for n in registry.shifts.names() if _fits(n, env)]
+                env.close()
+                raise NeuroctlError(
+                    f"shift {shift.name!r} does not fit {env_id}: {reason}; fitting: {', '.join(fitting)}"
+                )
+            env = shift(env, severity)
+    return env
+
+
+def _fits(name: str, env: Vector) -> bool:
+    shift = registry.shifts.load(name)
+    return bool(
+        shift.kind == "dynamics" or not shift.fits(env.single_observation_space, env.single_action_space)
+    )
+
+
+def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
+    """The environment as Gymnasium makes it, with SAME_STEP autoreset where Gymnasium does the batching."""
+    if env_id not in gym.registry:
+        ours = [name for name in gym.registry if name.startswith("neuroctl/")]
+        raise UnknownNameError(
+            "environment", env_id, difflib.get_close_matches(env_id, gym.registry, n=1) + ours
+        )
+    spec = gym.registry[env_id]
+    try:
+        if spec.vector_entry_point is not None:
+            env = gym.make_vec(env_id, num_envs=num_envs, vectorization_mode="vector_entry_point", **options)
+            if env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP or spec.entry_point is None:
+                return env
+            env.close()
+        return gym.make_vec(
+            env_id,
+            num_envs=num_envs,
+            vectorization_mode="sync",
+            vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+            **options,
+        )
+    except TypeError as error:
+        if "keyword argument" in str(error):
+            raise NeuroctlError(f"{env_id}: {error}") from None
+        raise
+
+
+def _to_contract(env: Vector, env_id: str) -> Vector:
+    mode = env.metadata.get("autoreset_mode")
+    if mode == AutoresetMode.NEXT_STEP:
+        return NextStepToSameStep(env)
+    if mode != AutoresetMode.SAME_STEP:
+        raise NeuroctlError(f"{env_id} has autoreset mode {mode}; SAME_STEP or NEXT_STEP is needed")
+    return env if hasattr(env.unwrapped, "get_state") else DenseFinalObs(env)
+
+
+def spaces_of(env: Vector) -> Spaces:
+    """The spaces of one row."""
+    return Spaces(env.single_observation_space, env.single_action_space)
+
+
+def _find(env: Vector, name: str) -> Any:
+    """The attribute of the outermost wrapper that has it, or None."""
+    while True:
+        if name in vars(type(env)) or any(name in vars(base) for base in type(env).__mro__):
+            return getattr(env, name)
+        if not isinstance(env, gym.vector.VectorWrapper):
+            return None
+        env = env.env
+
+
+def can_restore(env: Vector) -> bool:
+    """Whether the environment saves and restores its state."""
+    return _find(env, "get_state") is not None
+
+
+def get_state(env: Vector, rows: NDArray[np.intp] | None = None) -> EnvState | None:
+    """State of `rows` (all by default), each array `[len(rows), ...]`; None when the environment has no such thing."""
+    method = _find(env, "get_state")
+    return None if method is None else method(rows)
+
+
+def set_state(env: Vector, rows: NDArray[np.intp], state: EnvState) -> None:
+    """Put back what `get_state` returned."""
+    _find(env, "set_state")(rows, state)
+
+
+def expert_action(env: Vector) -> NDArray[Any]:
+    """The scripted controller's actions `[B, ...]`.
+
+    Raises:
+        NeuroctlError: the environment has none.
+    """
+    method = _find(env, "expert_action")
+    if method is None:
+        raise NeuroctlError(
+            f"{env.spec.id if env.spec else type(env.unwrapped).__name__} has no scripted expert"
+        )
+    return np.asarray(method())
