@@ -1,7 +1,7 @@
 """Low-rank sparse recurrent connectivity: W = (W1 W2) * M, after Tumma et al., arXiv 2310.03915."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -97,8 +97,9 @@ class LowRankSparse(nn.Module):
 class RecurrentWeights(nn.Module):
     """The recurrent matrices of the K maps (gates, heads) of one cell, kept stacked as `[K n, n]`.
 
-    Stacked so that one product serves all maps and nothing has to be gathered or cached between steps: dense maps
-    are one parameter, factorised maps one batched product of their factors.
+    Stacked so that one product serves all maps and nothing has to be gathered between steps: dense maps are one
+    parameter, factorised maps one batched product of their factors. Nothing is cached either, because no cheap
+    check sees every edit: fused optimisers, for one, do not advance a parameter's version counter.
 
     Attributes:
         maps: names of the K maps, in the order of the rows.
@@ -153,14 +154,14 @@ class RecurrentWeights(nn.Module):
 
     def weight(self) -> Tensor:
         """The matrices of all maps `[K n, n]`, in the order of `maps`."""
-        if self.W1 is None or self.mask is None:
-            assert self.dense is not None
-            return self.dense
-        product = _masked_product(self.W1, self.W2, self.mask)
-        if self.dense is None:
+        dense = self.dense
+        if not self.factorised:
+            return cast(Tensor, dense)
+        product = _masked_product(cast(Tensor, self.W1), self.W2, cast(Tensor, self.mask))
+        if dense is None:
             return product.view(-1, self.n)
-        low_rank, dense = iter(product.unbind(0)), iter(self.dense.split(self.n))
-        return torch.cat([next(low_rank if name in self.factorised else dense) for name in self.maps])
+        low_rank, full = iter(product.unbind(0)), iter(dense.view(-1, self.n, self.n).unbind(0))
+        return torch.cat([next(low_rank if name in self.factorised else full) for name in self.maps])
 
     def map_weight(self, name: str) -> Tensor:
         """The matrix `[n, n]` of one map.
@@ -189,7 +190,7 @@ class RecurrentWeights(nn.Module):
 
 def _masked_product(W1: Tensor, W2: Tensor | None, mask: Tensor) -> Tensor:
     # Factors cannot be applied one after the other: the mask acts on their product.
-    return (W1 if W2 is None else W1 @ W2) * mask
+    return W1 * mask if W2 is None else (W1 @ W2).mul_(mask)
 
 
 def _factors(
@@ -236,7 +237,5 @@ def _factorised_maps(
         if name not in maps:
             raise UnknownNameError("map", name, maps)
     if not chosen:
-        raise NeuroctlError(
-            f"factorised is empty, recurrent would do nothing; allowed: any of {', '.join(maps)}"
-        )
+        raise NeuroctlError(f"factorised is empty, recurrent would do nothing; allowed: any of {', '.join(maps)}")
     return tuple(name for name in maps if name in chosen)

@@ -88,7 +88,7 @@ class SquashedHead(_Continuous):
     """tanh of a normal (Haarnoja et al. 2018, arXiv 1801.01290): never outside the range."""
 
     def mode(self, output: Tensor) -> Tensor:
-        """tanh of the mean."""
+        """Tanh of the mean."""
         return self._scale(torch.tanh(output))
 
     def sample(self, output: Tensor, noise: Tensor) -> Tensor:
@@ -143,4 +143,6 @@ def make_head(space: spaces.Space[object], kind: str | None = None) -> Head:
         return CategoricalHead(space)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and kind != "categorical":
         return SquashedHead(space) if kind == "squashed" else GaussianHead(space)
-    raise NeuroctlError(f"no {kind or ''} head for actions of {space}; Box has gaussian and squashed, Discrete categorical")
+    raise NeuroctlError(
+        f"no {kind or ''} head for actions of {space}; Box has gaussian and squashed, Discrete categorical"
+    )

@@ -83,6 +83,11 @@ class ImitationAgent(Agent):
         action: NDArray[Any] = self.policy.head.mode(output).cpu().numpy()
         return action
 
+    def recurrent_weights(self) -> dict[str, NDArray[Any]]:
+        """The cell's recurrent matrices; none for a cell without recurrence."""
+        named: dict[str, Any] = getattr(self.policy.cell, "recurrent_weights", dict)()
+        return {name: weight.detach().cpu().numpy() for name, weight in named.items()}
+
     # -- learning ----------------------------------------------------------------------------------------------
 
     def update(self) -> dict[str, float]:

@@ -54,7 +54,12 @@ class ImitationConfig(AgentConfig):
             raise NeuroctlError(f"agent.burn_in must be >= 0, got {self.burn_in}")
         if self.frame_stack is not None and self.frame_stack < 1:
             raise NeuroctlError(f"agent.frame_stack must be >= 1, got {self.frame_stack}")
-        for name, cells in (("rank", "cfc lstm"), ("sparsity", "cfc lstm"), ("cfc_mode", "cfc"), ("frame_stack", "mlp")):
+        for name, cells in (
+            ("rank", "cfc lstm"),
+            ("sparsity", "cfc lstm"),
+            ("cfc_mode", "cfc"),
+            ("frame_stack", "mlp"),
+        ):
             if getattr(self, name) is not None and self.cell not in cells.split():
                 raise NeuroctlError(f"agent.{name} has no effect with cell {self.cell!r}; leave it out")
         if self.rank is not None and not 1 <= self.rank <= self.hidden_size:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from neuroctl.contracts import Spaces
 from neuroctl.policy import Policy, State
 
-from .cells import CfC, LSTM
+from .cells import LSTM, CfC
 from .cells.cell import Cell
 from .cells.feedforward import FeedForward
 from .connectivity import LowRankSparse
@@ -55,7 +55,9 @@ def make_cell(config: ImitationConfig, seed: int) -> Cell:
         return FeedForward(config.features, config.hidden_size, frame_stack=config.frame_stack or 1)
     recurrent = None
     if config.rank is not None or config.sparsity is not None:
-        recurrent = LowRankSparse(config.hidden_size, config.rank or config.hidden_size, config.sparsity or 0.0, seed=seed)
+        recurrent = LowRankSparse(
+            config.hidden_size, config.rank or config.hidden_size, config.sparsity or 0.0, seed=seed
+        )
     if config.cell == "lstm":
         return LSTM(config.features, config.hidden_size, recurrent=recurrent)
     mode = config.cfc_mode or "default"

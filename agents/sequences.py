@@ -37,16 +37,13 @@ class Sequences:
         self._obs: list[NDArray[Any]] = []
         self._labels: list[NDArray[Any]] = []
 
-    def add(self, recording: Recording, episodes: int | None = None) -> None:
-        """Take in a recording, or its first `episodes`.
+    def add(self, recording: Recording) -> None:
+        """Take in the episodes of a recording.
 
         Raises:
-            NeuroctlError: it holds fewer, or dict observations.
+            NeuroctlError: it has dict observations.
         """
-        numbers = recording.numbers()
-        if episodes is not None and len(numbers) < episodes:
-            raise NeuroctlError(f"{recording.path} holds {len(numbers)} episodes; {episodes} are asked for")
-        for number in numbers[:episodes]:
+        for number in recording.numbers():
             episode = recording.episode(number)
             if isinstance(episode.obs, dict):
                 raise NeuroctlError(f"{recording.path}: imitation from dict observations is not supported")

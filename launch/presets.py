@@ -1,23 +1,20 @@
 """Experiments by name: `neuroctl train NAME`. A preset is a function that returns a `TrainConfig`."""
 
-from dataclasses import replace
-
 from neuroctl.agents.imitation_config import ImitationConfig
 from neuroctl.config import DemonstrationsConfig, TrainConfig
 from neuroctl.envs.config import LaneFollowConfig
 
-HELD_OUT_TRACKS = (1000, 1100)
+HELD_OUT = "track_seeds=(1000,1100)"
 """Random roads that no preset trains on."""
 
 
 def _lane(preset: str, agent: ImitationConfig) -> TrainConfig:
-    env = LaneFollowConfig()
     return TrainConfig(
-        env=env,
+        env=LaneFollowConfig(),
         agent=agent,
         preset=preset,
         demonstrations=DemonstrationsConfig(episodes=60, shifts=("action-noise:3",)),
-        evaluation_env=replace(env, track_seeds=HELD_OUT_TRACKS),
+        evaluation_options=(HELD_OUT,),
         steps=600,
         checkpoint_every=100,
     )

@@ -34,9 +34,7 @@ class NextStepToSameStep(VectorWrapper[Any, Any, Any, Any, Any]):
         super().__init__(env)
         self._metadata = {**env.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
 
-    def step(
-        self, actions: Any
-    ) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Step; where an episode ends, return the first observation of the next and keep the last in `info`."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
         done = np.logical_or(terminated, truncated)
@@ -59,9 +57,7 @@ class NextStepToSameStep(VectorWrapper[Any, Any, Any, Any, Any]):
 class DenseFinalObs(VectorWrapper[Any, Any, Any, Any, Any]):
     """Makes `info["final_obs"]` one array (or dict of arrays) `[B, ...]` and adds the mask where it is missing."""
 
-    def step(
-        self, actions: Any
-    ) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Step, with the last observations of finished episodes stacked."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
         obs = copy_obs(obs)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from . import registry
 from .errors import DamagedFileError, NeuroctlError
@@ -58,18 +61,18 @@ class TrainConfig:
     """The robot and its task."""
     agent: AgentConfig
     """Policy and learner."""
-    preset: str = ""
+    preset: Annotated[str, tyro.conf.Suppress] = ""
     """Name of the preset this started from; loading a run starts from it again."""
     demonstrations: DemonstrationsConfig = field(default_factory=DemonstrationsConfig)
     """Data of an imitation learner."""
-    evaluation_env: EnvConfig | None = None
-    """Where the policy is evaluated (held-out tracks, say); the training environment when absent."""
+    evaluation_options: tuple[str, ...] = ()
+    """Environment options that differ in evaluation, such as track_seeds=(1000,1100) for held-out roads."""
     seed: int = 0
     """Root seed: data, initial weights, batches, everything."""
     steps: int = 1000
     """Environment steps; gradient steps for imitation."""
-    num_envs: int = 16
-    """Environments that step together while an agent learns in the loop."""
+    num_envs: int | None = None
+    """Environments that step together while an agent learns in the loop; 16 when absent."""
     log_every: int = 50
     """Steps between two lines of metrics.jsonl."""
     checkpoint_every: int = 500
@@ -85,14 +88,39 @@ class TrainConfig:
     warm_start: Path | None = None
     """A run whose policy parameters this run starts from."""
 
+    def evaluation_kwargs(self) -> dict[str, Any]:
+        """Options of the environment that the policy is evaluated in."""
+        return {**self.env.kwargs(), **parse_options(self.evaluation_options)}
+
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
+        parse_options(self.evaluation_options)
         for name in ("steps", "num_envs", "log_every", "checkpoint_every", "keep_checkpoints", "num_threads"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise NeuroctlError(f"{name} must be >= 1, got {getattr(self, name)}")
         for name in ("seed", "evaluate_every"):
             if getattr(self, name) < 0:
                 raise NeuroctlError(f"{name} must be >= 0, got {getattr(self, name)}")
+
+
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
+    """`("blackout_s=0.5", "camera=far")` as `{"blackout_s": 0.5, "camera": "far"}`.
+
+    Values are Python literals; what is none is a string.
+
+    Raises:
+        NeuroctlError: not of the form `name=value`.
+    """
+    parsed: dict[str, Any] = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        if not equals or not name.isidentifier():
+            raise NeuroctlError(f"option {option!r} is not of the form name=value")
+        try:
+            parsed[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            parsed[name] = text
+    return parsed
 
 
 def to_json(value: Any) -> Any:
@@ -121,7 +149,7 @@ def train_config_from_json(content: Mapping[str, Any]) -> TrainConfig:
 
 def _like(default: Any, content: Mapping[str, Any], where: str) -> Any:
     """A dataclass of the type of `default` with the values of `content`."""
-    hints = typing.get_type_hints(type(default))
+    hints = typing.get_type_hints(type(default))  # Annotated is stripped
     names = {f.name for f in dataclasses.fields(default)}
     unknown = sorted(set(content) - names)
     if unknown:

@@ -99,6 +99,10 @@ class Agent(ABC):
         """
         raise RuntimeError(f"{type(self).__name__} has no policy to start from")
 
+    def recurrent_weights(self) -> dict[str, NDArray[Any]]:
+        """Recurrent weight matrices `[N, N]` by name, for figures; empty where there are none."""
+        return {}
+
     def add_data(self, recording: Recording) -> None:
         """Learn from the episodes of `recording` too; offline learners only."""
         raise TypeError(f"{type(self).__name__} does not learn from recordings")

@@ -50,9 +50,7 @@ def _play_on_ray(shards: Sequence[Shard], player: Player, workers: int) -> Itera
                 result: ShardResult = ray.get(reference)
             except ray.exceptions.RayTaskError as error:
                 cause = error.cause if isinstance(error.cause, NeuroctlError) else None
-                raise cause or NeuroctlError(
-                    f"a worker failed: {str(error).strip().splitlines()[-1]}"
-                ) from None
+                raise cause or NeuroctlError(f"a worker failed: {str(error).strip().splitlines()[-1]}") from None
             except ray.exceptions.RayError as error:
                 raise NeuroctlError(f"a shard failed {RETRIES + 1} times: {type(error).__name__}") from None
             yield _owned(result)

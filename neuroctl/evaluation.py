@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from .distributed import play_shards
 from .progress import NoProgress, Progress
 from .rollouts import Player, choose_env, find_player, make_shards
 from .statistics import Interval, iqm, stratified_bootstrap
+from .storage import atomic_write
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,16 @@ class Evaluation:
         result["lengths"] = self.lengths.tolist()
         result["seeds"] = list(self.seeds)
         return result
+
+
+def save_evaluation(run: Path, summary: Mapping[str, Any], options: Sequence[str] = ()) -> Path:
+    """Keep a summary in the run folder, where reports find it; one file for each condition."""
+    condition = [*(s.replace(":", "-") for s in summary["shifts"]), *options] or ["clean"]
+    name = re.sub(r"[^A-Za-z0-9.=,_-]", "_", "+".join(condition))
+    path = run / "evaluations" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    atomic_write(path, json.dumps({**summary, "options": list(options)}, indent=1))
+    return path
 
 
 def evaluate(

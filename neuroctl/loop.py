@@ -32,9 +32,7 @@ class ClosedLoop:
         dump: where the last 100 steps are written when something stops being finite; nowhere when None.
     """
 
-    def __init__(
-        self, env: Vector, agent: Agent, listeners: Sequence[Listener] = (), dump: Path | None = None
-    ) -> None:
+    def __init__(self, env: Vector, agent: Agent, listeners: Sequence[Listener] = (), dump: Path | None = None) -> None:
         self.env = env
         self.agent = agent
         self.listeners = listeners
@@ -64,9 +62,7 @@ class ClosedLoop:
         action = self.agent.act(self._obs, self._first)
         self._check("action", action)
         next_obs, reward, terminated, truncated, info = self.env.step(action)
-        step = Step(
-            self.step_index, self._obs, self._first, action, reward, terminated, truncated, next_obs, info
-        )
+        step = Step(self.step_index, self._obs, self._first, action, reward, terminated, truncated, next_obs, info)
         self._recent.append(step)
         self._check("reward", reward)
         self._check("observation", next_obs)

@@ -69,9 +69,7 @@ class ShownProgress:
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rate = self._done / elapsed
         left = (self._total - self._done) / rate if rate > 0 else float("inf")
-        text = (
-            f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left {note}"
-        )
+        text = f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left {note}"
         sys.stderr.write(text.rstrip() + "\n")
         sys.stderr.flush()
 
@@ -83,6 +81,4 @@ def _bar() -> Bar:
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[unit]}")
     rate = TextColumn("{task.speed:.1f}/s")
-    return RichProgress(
-        *columns, rate, TimeRemainingColumn(), "{task.fields[note]}", console=Console(stderr=True)
-    )
+    return RichProgress(*columns, rate, TimeRemainingColumn(), "{task.fields[note]}", console=Console(stderr=True))

@@ -197,9 +197,7 @@ class Recording:
             differing = [key for key in new if old[key] != new[key]]
             if differing:
                 detail = "; ".join(f"{k}: {old[k]!r} there, {new[k]!r} asked" for k in differing)
-                raise NeuroctlError(
-                    f"{folder} holds a recording with other settings ({detail}); choose another folder"
-                )
+                raise NeuroctlError(f"{folder} holds a recording with other settings ({detail}); choose another folder")
             cut_torn_line(folder / "index.jsonl")
             return recording
         if folder.exists() and any(folder.iterdir()):
@@ -214,6 +212,18 @@ class Recording:
     def numbers(self) -> list[int]:
         """Numbers of the episodes that stand in the index."""
         return sorted(self.index)
+
+    def head(self, episodes: int) -> Recording:
+        """The same recording, seen as if it held its first `episodes` only.
+
+        Raises:
+            NeuroctlError: it holds fewer.
+        """
+        if len(self) < episodes:
+            raise NeuroctlError(f"{self.path} holds {len(self)} episodes; {episodes} are asked for")
+        view = Recording(self.path)
+        view.index = {number: self.index[number] for number in self.numbers()[:episodes]}
+        return view
 
     def add(self, number: int, arrays: Mapping[str, NDArray[Any]], summary: Mapping[str, Any]) -> None:
         """Write an episode, then its line in the index."""
@@ -254,7 +264,7 @@ class Recording:
             terminated=bool(arrays["terminated"]),
             truncated=bool(arrays["truncated"]),
             label=arrays.get("label", arrays["action"]),
-            states=unflatten(arrays, "states") if any(k.startswith("states/") for k in arrays) else {},
+            states={k.removeprefix("states/"): v for k, v in arrays.items() if k.startswith("states/")},
             info=self.index[number],
         )
 
@@ -350,9 +360,7 @@ class Recorder(Listener):
 def _image_column(key: str, parts: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """One array from the rows of all steps, as bytes if every row was or can be packed."""
     packed = [part if part.dtype == np.uint8 else pack_image(part) for part in parts]
-    if all(part.dtype == np.uint8 for part in packed) and any(
-        part.dtype == np.float32 for part in parts[-1:]
-    ):
+    if all(part.dtype == np.uint8 for part in packed) and any(part.dtype == np.float32 for part in parts[-1:]):
         return {_BYTE + key: np.stack(packed)}
     if any(part.dtype == np.float32 for part in parts):
         return {key: np.stack([unpack_image(p) if p.dtype == np.uint8 else p for p in parts])}
@@ -364,10 +372,7 @@ def scalar_columns(info: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     return {
         key: value
         for key, value in info.items()
-        if not key.startswith("_")
-        and isinstance(value, np.ndarray)
-        and value.ndim == 1
-        and value.dtype.kind in "bif"
+        if not key.startswith("_") and isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "bif"
     }
 
 

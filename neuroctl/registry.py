@@ -39,9 +39,7 @@ class Registry:
         """
         entry = Entry(target, summary)
         if self.entries.setdefault(name, entry) != entry:
-            raise NeuroctlError(
-                f"{self.kind} {name!r} is already registered for {self.entries[name].target!r}"
-            )
+            raise NeuroctlError(f"{self.kind} {name!r} is already registered for {self.entries[name].target!r}")
 
     def names(self) -> list[str]:
         """Every registered name, sorted."""

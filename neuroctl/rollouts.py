@@ -140,9 +140,7 @@ def play_shard(shard: Shard, player: Player, listeners: Sequence[Listener] = ())
     finally:
         env.close()
     n = shard.count
-    return ShardResult(
-        statistics.returns[:n], statistics.lengths[:n], {k: v[:n] for k, v in statistics.final.items()}
-    )
+    return ShardResult(statistics.returns[:n], statistics.lengths[:n], {k: v[:n] for k, v in statistics.final.items()})
 
 
 @contextlib.contextmanager
@@ -173,9 +171,7 @@ def find_player(source: str | Path, checkpoint: str = "latest") -> tuple[Player,
     return Player(str(source), run.config, trees["agent"]), run
 
 
-def choose_env(
-    run: Run | None, env_id: str | None, env_kwargs: Mapping[str, Any] | None
-) -> tuple[str, dict[str, Any]]:
+def choose_env(run: Run | None, env_id: str | None, env_kwargs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """The environment asked for, or the one of the run, with options overridden one by one."""
     if run is None or (env_id is not None and env_id != run.environment()[0]):
         if env_id is None:
@@ -253,10 +249,7 @@ def record_player(
             agent = player.make(env)
             for index, shard in enumerate(make_shards(env_id, env_kwargs, shifts, episodes, seed, width)):
                 first = index * width
-                wanted = [
-                    n if n < episodes and n not in recording.index else None
-                    for n in range(first, first + width)
-                ]
+                wanted = [n if n < episodes and n not in recording.index else None for n in range(first, first + width)]
                 if any(n is not None for n in wanted):
                     recorder = Recorder(recording, wanted, shard.seeds)
                     ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)

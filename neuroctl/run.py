@@ -71,8 +71,7 @@ class Run:
 
     def environment(self) -> tuple[str, dict[str, Any]]:
         """Id and options of the environment that the policy is evaluated in."""
-        env = self.config.evaluation_env or self.config.env
-        return env.id, env.kwargs()
+        return self.config.env.id, self.config.evaluation_kwargs()
 
 
 def make_agent(config: TrainConfig, spaces: Spaces, dataset: Any = None) -> Agent:

@@ -71,8 +71,6 @@ def stratified_bootstrap(
     runs, tasks = table.shape
     generator = stream(seed, "bootstrap")
     columns = np.arange(tasks)
-    draws = [
-        statistic(table[generator.integers(runs, size=(runs, tasks)), columns]) for _ in range(repetitions)
-    ]
+    draws = [statistic(table[generator.integers(runs, size=(runs, tasks)), columns]) for _ in range(repetitions)]
     low, high = np.percentile(draws, [50 * (1 - level), 50 * (1 + level)])
     return Interval(statistic(table), float(low), float(high), runs, level)

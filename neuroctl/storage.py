@@ -127,9 +127,7 @@ def encode_tree(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         tree = tree.item()
     if tree is None or isinstance(tree, (bool, int, float, str)):
         return {"value": tree}
-    raise TypeError(
-        f"state of type {type(tree).__name__} cannot be saved; use tensors, arrays, dicts, lists, numbers"
-    )
+    raise TypeError(f"state of type {type(tree).__name__} cannot be saved; use tensors, arrays, dicts, lists, numbers")
 
 
 def decode_tree(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:

@@ -27,6 +27,7 @@ from .streams import derive_seed
 from .vector import can_restore, make_env
 
 EVALUATION_EPISODES = 16
+NUM_ENVS = 16
 DUMPED_UPDATES = 100
 
 MakeProgress = Callable[[str, int, str], AbstractContextManager[Progress]]
@@ -107,6 +108,8 @@ class _Trainer:
 
         torch.set_num_threads(self.config.num_threads)
         offline = registry.agents.load(self.config.agent.name).offline
+        if offline and self.config.num_envs is not None:
+            raise NeuroctlError("num_envs has no effect with an agent that learns from recordings; leave it out")
         self.rounds = [self._demonstrations()] if offline else []
         self.agent = make_agent(self.config, environment_spaces(self.config), self.rounds or None)
         self.loop = None if offline else self._make_loop()
@@ -130,7 +133,7 @@ class _Trainer:
     # -- what is learned from ----------------------------------------------------------------------------------
 
     def _make_loop(self) -> ClosedLoop:
-        env = make_env(self.config.env.id, self.config.num_envs, self.config.env.kwargs())
+        env = make_env(self.config.env.id, self.config.num_envs or NUM_ENVS, self.config.env.kwargs())
         loop = ClosedLoop(env, self.agent, dump=self.run.path / "dump")
         loop.begin(self.config.seed)
         return loop
@@ -141,9 +144,7 @@ class _Trainer:
             return self._record(Player("expert"), "000-expert", demos.episodes, demos.shifts)
         recording = Recording(demos.path)
         if recording.info.env_id != self.config.env.id:
-            raise NeuroctlError(
-                f"{demos.path} was recorded in {recording.info.env_id}, not in {self.config.env.id}"
-            )
+            raise NeuroctlError(f"{demos.path} was recorded in {recording.info.env_id}, not in {self.config.env.id}")
         return recording
 
     def _record(self, player: Player, name: str, episodes: int, shifts: tuple[str, ...]) -> Recording:
@@ -185,9 +186,7 @@ class _Trainer:
             self.agent.load_policy(trees["agent"])
         except (RuntimeError, KeyError) as error:
             detail = str(error).strip().splitlines()[-1].strip()
-            raise NeuroctlError(
-                f"warm start from {source}: its policy does not fit this one: {detail}"
-            ) from None
+            raise NeuroctlError(f"warm start from {source}: its policy does not fit this one: {detail}") from None
 
     def _restore(self, step: int, trees: dict[str, Any]) -> None:
         self.best = trees["trainer"]["best"]
@@ -246,9 +245,7 @@ class _Trainer:
             self.recent.append(values)
             self.metrics.add(values, step + 1)
         except NonFiniteError as error:
-            raise NonFiniteError(
-                f"{error}{self._dump()}; last good checkpoint: step {self.saved_step}"
-            ) from None
+            raise NonFiniteError(f"{error}{self._dump()}; last good checkpoint: step {self.saved_step}") from None
         return step + 1
 
     def _report(self, step: int) -> bool:
@@ -257,10 +254,10 @@ class _Trainer:
         extra: dict[str, float] = {}
         best = False
         if every and (step % every == 0 or step >= self.config.steps):
-            env = self.config.evaluation_env or self.config.env
             player = Player("training", self.config, self.agent.state_dict())
             seed = derive_seed(self.config.seed, "evaluation")
-            result = evaluate_player(player, env.id, env.kwargs(), episodes=EVALUATION_EPISODES, seed=seed)
+            env_id, kwargs = self.run.environment()
+            result = evaluate_player(player, env_id, kwargs, episodes=EVALUATION_EPISODES, seed=seed)
             extra["evaluation/return"] = float(result.returns.mean())
             best = extra["evaluation/return"] > self.best
             self.best = max(self.best, extra["evaluation/return"])
@@ -269,18 +266,14 @@ class _Trainer:
         return best
 
     def _note(self) -> str:
-        return " ".join(
-            f"{key} {value:.4g}" for key, value in (self.recent[-1] if self.recent else {}).items()
-        )
+        return " ".join(f"{key} {value:.4g}" for key, value in (self.recent[-1] if self.recent else {}).items())
 
     def _dump(self) -> str:
         """Write the last updates (and steps of the loop) for a post-mortem."""
         path = self.run.path / "dump" / "updates.json"
         path.parent.mkdir(exist_ok=True)
         atomic_write(path, json.dumps(list(self.recent), indent=1))
-        return f"; the last {len(self.recent)} updates are in {path}" + (
-            self.loop.write_dump() if self.loop else ""
-        )
+        return f"; the last {len(self.recent)} updates are in {path}" + (self.loop.write_dump() if self.loop else "")
 
     def _stop(self, step: int) -> None:
         if self.loop is None or can_restore(self.loop.env):

@@ -70,18 +70,14 @@ def make_env(
 
 def _fits(name: str, env: Vector) -> bool:
     shift = registry.shifts.load(name)
-    return bool(
-        shift.kind == "dynamics" or not shift.fits(env.single_observation_space, env.single_action_space)
-    )
+    return bool(shift.kind == "dynamics" or not shift.fits(env.single_observation_space, env.single_action_space))
 
 
 def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
     """The environment as Gymnasium makes it, with SAME_STEP autoreset where Gymnasium does the batching."""
     if env_id not in gym.registry:
         ours = [name for name in gym.registry if name.startswith("neuroctl/")]
-        raise UnknownNameError(
-            "environment", env_id, difflib.get_close_matches(env_id, gym.registry, n=1) + ours
-        )
+        raise UnknownNameError("environment", env_id, difflib.get_close_matches(env_id, gym.registry, n=1) + ours)
     spec = gym.registry[env_id]
     try:
         if spec.vector_entry_point is not None:
@@ -142,6 +138,11 @@ def set_state(env: Vector, rows: NDArray[np.intp], state: EnvState) -> None:
     _find(env, "set_state")(rows, state)
 
 
+def current_obs(env: Vector) -> Any:
+    """What the environment shows in its present state, `[B, ...]`; for environments that restore their state."""
+    return _find(env, "current_obs")()
+
+
 def expert_action(env: Vector) -> NDArray[Any]:
     """The scripted controller's actions `[B, ...]`.
 
@@ -150,7 +151,5 @@ def expert_action(env: Vector) -> NDArray[Any]:
     """
     method = _find(env, "expert_action")
     if method is None:
-        raise NeuroctlError(
-            f"{env.spec.id if env.spec else type(env.unwrapped).__name__} has no scripted expert"
-        )
+        raise NeuroctlError(f"{env.spec.id if env.spec else type(env.unwrapped).__name__} has no scripted expert")
     return np.asarray(method())

@@ -33,6 +33,4 @@ def versions() -> dict[str, str]:
 def differences(recorded: dict[str, str]) -> list[str]:
     """Lines such as `"mujoco 3.3.0 (here 4.0.0)"` for everything that differs from here."""
     here = versions()
-    return [
-        f"{name} {old} (here {here[name]})" for name, old in recorded.items() if here.get(name, old) != old
-    ]
+    return [f"{name} {old} (here {here[name]})" for name, old in recorded.items() if here.get(name, old) != old]

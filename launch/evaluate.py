@@ -1,0 +1,77 @@
+"""`neuroctl evaluate RUN [--episodes 64] [--shift gaussian-noise:3 ...] [--workers N] [--json]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from neuroctl.config import parse_options
+from neuroctl.launch.program import parse, run, shown
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Evaluate a policy in the closed loop."""
+
+    source: tyro.conf.Positional[str]
+    """Run folder, or expert, random, zero."""
+    episodes: int = 64
+    """Episodes to play."""
+    shift: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A distribution shift such as gaussian-noise:3; repeat to stack."""
+    workers: int = 0
+    """Ray workers; 0 plays in this process. The result is the same."""
+    seed: int = 0
+    """Root seed of the episodes."""
+    env: str | None = None
+    """Gymnasium id; the run's own when absent."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """An environment option such as blackout_s=0.8; repeat for more."""
+    checkpoint: str = "latest"
+    """latest, best, or a step."""
+    json: bool = False
+    """Print the result as JSON, with every episode."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate and print."""
+    options = parse(Arguments, argv, "evaluate")
+    from neuroctl.evaluation import evaluate, save_evaluation
+
+    with shown("evaluating", options.episodes, "episodes") as progress:
+        result = evaluate(
+            options.source,
+            episodes=options.episodes,
+            shifts=options.shift,
+            workers=options.workers,
+            seed=options.seed,
+            env_id=options.env,
+            env_kwargs=parse_options(options.option),
+            checkpoint=options.checkpoint,
+            progress=progress,
+        )
+    summary = result.summary()
+    if Path(options.source, "config.json").is_file():
+        save_evaluation(Path(options.source), summary, options.option)
+    if options.json:
+        sys.stdout.write(json.dumps(summary, indent=1) + "\n")
+        return 0
+    shifts = f" under {', '.join(result.shifts)}" if result.shifts else ""
+    sys.stdout.write(
+        f"{result.source} in {result.env_id}{shifts}, {summary['episodes']} episodes\n"
+        f"return   {summary['return_mean']:.2f} mean, {summary['return_iqm']:.2f} IQM "
+        f"[{summary['return_iqm_low']:.2f}, {summary['return_iqm_high']:.2f}] ({summary['interval']})\n"
+        f"length   {summary['length_mean']:.1f} steps\n"
+    )
+    if "success_rate" in summary:
+        sys.stdout.write(f"success  {summary['success_rate']:.1%}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,66 @@
+"""What all programs share: options from a dataclass, a user's mistake as one line and exit code 2."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from neuroctl.errors import NeuroctlError
+from neuroctl.progress import ShownProgress
+
+Options = TypeVar("Options")
+
+
+def parse(options: type[Options], argv: Sequence[str] | None, prog: str, default: Options | None = None) -> Options:
+    """Options from the command line; the docstring under each field is its help text."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    config = (tyro.conf.FlagCreatePairsOff,)
+    if default is None:
+        return tyro.cli(options, prog=f"neuroctl {prog}", args=arguments, config=config)
+    return tyro.cli(options, prog=f"neuroctl {prog}", args=arguments, default=default, config=config)
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Call a program; the exit code. A user's mistake prints one line on stderr."""
+    warnings.showwarning = _show_warning
+    try:
+        return main(argv)
+    except NeuroctlError as error:
+        return _fail(str(error))
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        return 0
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail(f"no space left on the device for {error.filename or 'the output'}; what was saved stays")
+        if isinstance(error, (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)):
+            return _fail(f"{error.strerror}: {error.filename}")
+        raise
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; what was saved stays, the same command goes on where it can\n")
+        return 130
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return 2
+
+
+def _show_warning(message: Any, *details: Any, **more: Any) -> None:
+    sys.stderr.write(f"warning: {message}\n")
+
+
+def shown(label: str, total: int, unit: str) -> ShownProgress:
+    """A progress display for the user."""
+    return ShownProgress(label, total, unit)
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
+    """Aligned plain-text columns."""
+    cells = [list(header), *[[str(c) for c in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)

@@ -1,0 +1,70 @@
+"""`neuroctl replay DATASET [--episode 7] --verify | --policy | --video out.mp4`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from neuroctl.errors import NeuroctlError
+from neuroctl.launch.program import parse, run
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Replay a recording: verify it, compare a policy with it, or make a video of an episode."""
+
+    dataset: tyro.conf.Positional[Path]
+    """Folder of the recording."""
+    episode: int | None = None
+    """Number of one episode; all when absent (a video shows the first)."""
+    verify: bool = False
+    """Play the recorded actions in the rebuilt environment and compare every bit."""
+    policy: bool = False
+    """Give the recorded observations to the policy and compare its actions."""
+    source: str | None = None
+    """Run folder of the policy; the recorded one when absent."""
+    video: Path | None = None
+    """Write the episode as an mp4 file."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Replay; exit code 0 when all is exact, 1 otherwise."""
+    options = parse(Arguments, argv, "replay")
+    if not (options.verify or options.policy or options.video):
+        raise NeuroctlError("say what to do: --verify, --policy or --video FILE")
+    if options.source is not None and not options.policy:
+        raise NeuroctlError("--source has no effect without --policy")
+    exact = True
+    for mode, wanted in (("physics", options.verify), ("policy", options.policy)):
+        if wanted:
+            exact &= _compare(options, mode)
+    if options.video is not None:
+        from neuroctl.recording import Recording
+        from neuroctl.video import replay_video
+
+        numbers = Recording(options.dataset).numbers()
+        number = options.episode if options.episode is not None else numbers[0]
+        sys.stdout.write(f"video: {replay_video(options.dataset, number, options.video)}\n")
+    return 0 if exact else 1
+
+
+def _compare(options: Arguments, mode: str) -> bool:
+    from neuroctl.replaying import replay
+
+    episodes = None if options.episode is None else [options.episode]
+    result = replay(options.dataset, mode=mode, episodes=episodes, source=options.source)
+    for note in result.notes:
+        sys.stdout.write(f"note: {note}\n")
+    for line in [*result.damaged, *map(str, result.differences)]:
+        sys.stdout.write(f"{line}\n")
+    total = len(result.exact) + len(result.differences) + len(result.damaged)
+    sys.stdout.write(f"{mode}: {len(result.exact)} of {total} episodes exact\n")
+    return result.ok
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

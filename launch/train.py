@@ -1,0 +1,73 @@
+"""`neuroctl train PRESET [options]`, `neuroctl train --resume RUN`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from neuroctl import registry
+from neuroctl.config import TrainConfig
+from neuroctl.errors import NeuroctlError
+from neuroctl.launch.program import parse, run, shown
+
+USAGE = """usage: neuroctl train PRESET [options]     train an experiment; see its options with: neuroctl train PRESET --help
+       neuroctl train --resume RUN         go on with a run that was stopped
+
+presets: {presets}"""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train an agent."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    out: Path | None = None
+    """Run folder; runs/<preset>/<timestamp>-s<seed> when absent."""
+
+
+@dataclass(frozen=True)
+class ResumeArguments:
+    """Go on with a run that was stopped."""
+
+    resume: Path
+    """Run folder."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train and say where the run is."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(USAGE.format(presets=", ".join(registry.presets.names())) + "\n")
+        return 0 if arguments else 2
+    if any(a.partition("=")[0] == "--resume" for a in arguments):
+        options = parse(ResumeArguments, arguments, "train")
+        return _train(None, resume=options.resume)
+    preset, *rest = arguments
+    if preset.startswith("-"):
+        raise NeuroctlError(
+            f"the first argument must be a preset ({', '.join(registry.presets.names())}) or --resume RUN"
+        )
+    default = registry.presets.load(preset)()
+    parsed = parse(Arguments, rest, f"train {preset}", Arguments(default))
+    return _train(parsed.config, out=parsed.out)
+
+
+def _train(config: TrainConfig | None, *, resume: Path | None = None, out: Path | None = None) -> int:
+    from neuroctl.training import TrainingInterruptedError, train
+
+    try:
+        finished = train(config, resume=resume, out=out, progress=shown)
+    except TrainingInterruptedError as error:
+        sys.stderr.write(f"{error}\n")
+        return 130
+    sys.stdout.write(f"run: {finished.path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,196 @@
+"""A run, or several, as one self-contained HTML page: curves, returns, connectivity, video, configuration."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import NeuroctlError
+from .run import Run, agent_with
+from .storage import atomic_write, read_json
+from .versions import versions
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
+td, th { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd }
+img, video { max-width: 100%; height: auto } pre { background: #f5f5f5; padding: .7rem; overflow-x: auto }
+"""
+
+
+def report(*runs: str | Path, out: str | Path | None = None) -> Path:
+    """Write the page of one run, or a comparison of several.
+
+    Args:
+        runs: run folders.
+        out: the page; `report.html` in the first run folder when absent.
+
+    Raises:
+        NeuroctlError: no run is given, or one does not exist.
+    """
+    if not runs:
+        raise NeuroctlError("name at least one run folder")
+    opened = [Run(path) for path in runs]
+    path = Path(out) if out is not None else opened[0].path / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = _names(opened)
+    sections = [
+        ("Learning", _image(_learning_figure(opened, names), "training metrics against steps")),
+        ("Closed loop", _evaluation_section(opened, names)),
+        *((f"Connectivity of {n}", _connectivity_section(r)) for r, n in zip(opened, names, strict=True)),
+        *((f"Video of {n}", _video_section(r)) for r, n in zip(opened, names, strict=True)),
+        ("Reproduce", _commands(opened)),
+        (
+            "Configuration",
+            "".join(f"<h3>{html.escape(n)}</h3>{_config(r)}" for r, n in zip(opened, names, strict=True)),
+        ),
+        ("Versions", _table(list(versions().items()), ("what", "here"))),
+    ]
+    title = "neuroctl: " + ", ".join(names)
+    body = "".join(f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in sections if content)
+    atomic_write(
+        path,
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>"
+        f"<body><h1>{html.escape(title)}</h1>{body}</body></html>",
+    )
+    return path
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    short = [run.path.name for run in runs]
+    return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
+
+
+def _new_figure(columns: int, height: float = 3.0) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * columns, height), layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def _image(figure: Any, description: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">'
+
+
+def _table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
+    lines = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows)
+    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def _learning_figure(runs: Sequence[Run], names: Sequence[str]) -> Any:
+    """One panel for each metric, one line for each run."""
+    metrics = [run.metrics() for run in runs]
+    keys = sorted({k for lines in metrics for line in lines for k in line} - {"step", "time_s", "steps_per_s"})
+    figure, axes = _new_figure(max(len(keys), 1))
+    for axis, key in zip(axes, keys, strict=False):
+        for lines, name in zip(metrics, names, strict=True):
+            points = [(line["step"], line[key]) for line in lines if key in line]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 3 else None)
+        axis.set(xlabel="step", title=key)
+        if key == "loss":
+            axis.set_yscale("log")
+    if keys:
+        axes[0].legend(fontsize="small")
+    return figure
+
+
+def _evaluations(run: Run) -> dict[str, dict[str, Any]]:
+    return {path.stem: read_json(path) for path in sorted((run.path / "evaluations").glob("*.json"))}
+
+
+def _evaluation_section(runs: Sequence[Run], names: Sequence[str]) -> str:
+    results = [_evaluations(run) for run in runs]
+    conditions = sorted({c for result in results for c in result}, key=lambda c: (c != "clean", c))
+    if not conditions:
+        return ""
+    figure, axes = _new_figure(1, 0.6 + 0.32 * len(conditions) * len(runs))
+    figure.set_figwidth(8)
+    rows = []
+    for i, (result, name) in enumerate(zip(results, names, strict=True)):
+        found = [(k, result[c]) for k, c in enumerate(conditions) if c in result]
+        places = [k + (i - (len(runs) - 1) / 2) * 0.8 / len(runs) for k, _ in found]
+        values = [r["return_iqm"] for _, r in found]
+        spread = [
+            [r["return_iqm"] - r["return_iqm_low"] for _, r in found],
+            [r["return_iqm_high"] - r["return_iqm"] for _, r in found],
+        ]
+        axes[0].errorbar(values, places, xerr=spread, fmt="o", label=name)
+        rows += [_evaluation_row(name, conditions[k], r) for k, r in found]
+    axes[0].set(
+        yticks=range(len(conditions)), yticklabels=conditions, xlabel="return (IQM, 95 % interval over episodes)"
+    )
+    axes[0].invert_yaxis()
+    axes[0].legend(fontsize="small")
+    header = ("run", "condition", "episodes", "return IQM", "95 % interval", "mean", "success")
+    return _image(figure, "return in each condition") + _table(rows, header)
+
+
+def _evaluation_row(name: str, condition: str, result: Mapping[str, Any]) -> tuple[object, ...]:
+    interval = f"{result['return_iqm_low']:.1f} .. {result['return_iqm_high']:.1f}"
+    success = f"{result['success_rate']:.1%}" if "success_rate" in result else ""
+    mean = f"{result['return_mean']:.1f}"
+    return name, condition, result["episodes"], f"{result['return_iqm']:.1f}", interval, mean, success
+
+
+def _connectivity_section(run: Run) -> str:
+    if not run.checkpoints.all():
+        return ""
+    _, trees = run.checkpoints.load()
+    weights = agent_with(run.config, trees["agent"]).recurrent_weights()
+    if not weights:
+        return ""
+    return _image(_connectivity_figure(weights), "recurrent weights and their eigenvalues")
+
+
+def _connectivity_figure(weights: Mapping[str, NDArray[Any]]) -> Any:
+    figure, axes = _new_figure(len(weights) + 1)
+    limit = max(float(np.abs(w).max()) for w in weights.values())
+    angle = np.linspace(0, 2 * np.pi, 100)
+    axes[-1].plot(np.cos(angle), np.sin(angle), color="0.8")
+    for axis, (name, weight) in zip(axes[:-1], weights.items(), strict=True):
+        axis.imshow(weight, cmap="RdBu", vmin=-limit, vmax=limit)
+        axis.set(title=name, xlabel="from unit", ylabel="to unit")
+        eigenvalues = np.linalg.eigvals(weight)
+        axes[-1].plot(eigenvalues.real, eigenvalues.imag, ".", ms=4, label=name)
+    axes[-1].set(title="eigenvalues", aspect="equal", xlabel="real", ylabel="imaginary")
+    axes[-1].legend(fontsize="small")
+    return figure
+
+
+def _video_section(run: Run) -> str:
+    videos = sorted((run.path / "videos").glob("*.mp4"))
+    parts = []
+    for path in videos:
+        data = base64.b64encode(path.read_bytes()).decode()
+        parts.append(f'<p>{html.escape(path.stem)}</p><video controls src="data:video/mp4;base64,{data}"></video>')
+    return "".join(parts)
+
+
+def _commands(runs: Sequence[Run]) -> str:
+    lines = []
+    for run in runs:
+        config = run.config
+        lines.append(
+            f"neuroctl train {config.preset} --seed {config.seed} --steps {config.steps}  # and the options below"
+        )
+        lines.append(f"neuroctl evaluate {run.path}")
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
+
+
+def _config(run: Run) -> str:
+    return f"<pre>{html.escape(json.dumps(read_json(run.path / 'config.json')['config'], indent=1))}</pre>"

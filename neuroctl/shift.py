@@ -1,0 +1,83 @@
+"""Distribution shifts: named perturbations of an environment with a severity from 0 (none) to 5 (severe)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import gymnasium as gym
+
+from . import registry
+from .errors import NeuroctlError, UnknownNameError
+
+MAX_SEVERITY = 5
+
+
+class Shift:
+    """What a shift of either kind declares. Register it as `registry.shifts.register(name, "module:Class")`.
+
+    A shift of kind `"wrapper"` is a `gymnasium.vector.VectorWrapper` constructed as `cls(envs, severity)`; one of
+    kind `"dynamics"` changes the robot: `cls.dynamics(severity)` is merged into the environment's `dynamics`.
+    Severity 0 changes no bit.
+
+    Attributes:
+        name: the registered name.
+        kind: `"wrapper"` or `"dynamics"`.
+        levels: value for each severity 0..5; the first is the identity.
+        severity: the severity of this instance (wrappers).
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Literal["wrapper", "dynamics"]]
+    levels: ClassVar[Sequence[float]]
+    severity: int
+
+    @classmethod
+    def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
+        """Why the shift cannot be applied to an environment with these spaces (of one row); None when it can."""
+        return None
+
+    @classmethod
+    def level(cls, severity: int) -> float:
+        """The value at `severity`.
+
+        Raises:
+            NeuroctlError: not a whole number from 0 to 5.
+        """
+        return cls.levels[check_severity(cls.name, severity)]
+
+    @classmethod
+    def dynamics(cls, severity: int) -> dict[str, float]:
+        """Factors for the environment's `dynamics` option; empty for severity 0 and for wrappers."""
+        return {}
+
+
+def check_severity(name: str, severity: Any) -> int:
+    """`severity` as an integer.
+
+    Raises:
+        NeuroctlError: not a whole number from 0 to 5.
+    """
+    try:
+        value = int(severity)
+        valid = value == float(severity) and 0 <= value <= MAX_SEVERITY
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise NeuroctlError(f"severity {severity!r} of shift {name!r}; allowed: 0 to {MAX_SEVERITY}")
+    return value
+
+
+def parse_shift(text: str) -> tuple[str, int]:
+    """Name and severity of a shift written `"name:severity"`.
+
+    Raises:
+        UnknownNameError: no such shift.
+        NeuroctlError: malformed, or a severity that is not 0..5.
+    """
+    name, colon, severity = text.partition(":")
+    if name not in registry.shifts.entries:
+        raise UnknownNameError("shift", name, registry.shifts.entries)
+    if not colon:
+        raise NeuroctlError(f"shift {text!r} has no severity; write {name}:0 to {name}:{MAX_SEVERITY}")
+    return name, check_severity(name, severity)
