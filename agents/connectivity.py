@@ -197,8 +197,8 @@ def _factors(
     n: int, rank: int, init: str, random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     if init == "orthogonal":
-        Q1 = _orthogonal(n, random)
-        return (Q1, None) if rank == n else (Q1[:, :rank], _orthogonal(n, random)[:rank])
+        Q1 = _frame(n, rank, random)
+        return (Q1, None) if rank == n else (Q1, _frame(n, rank, random).T)
     W0 = random.standard_normal((n, n)) / np.sqrt(n)
     if rank == n:
         return W0, None
@@ -207,8 +207,9 @@ def _factors(
     return U[:, :rank] * root, root[:, None] * Vt[:rank]
 
 
-def _orthogonal(n: int, random: np.random.Generator) -> NDArray[np.float64]:
-    Q, R = np.linalg.qr(random.standard_normal((n, n)))
+def _frame(n: int, rank: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """The first columns `[n, rank]` of a Haar-distributed orthogonal matrix."""
+    Q, R = np.linalg.qr(random.standard_normal((n, rank)))
     # Without the signs of R's diagonal the law is not Haar (Mezzadri 2007).
     return np.asarray(Q * np.sign(np.diag(R)))
 

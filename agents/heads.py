@@ -54,7 +54,8 @@ class _Continuous(Head):
 
     def _scale(self, unit: Tensor) -> Tensor:
         """From [-1, 1] to [low, high]."""
-        return self.low + (self.high - self.low) * 0.5 * (unit.clamp(-1, 1) + 1)
+        scaled = self.low + (self.high - self.low) * 0.5 * (unit.clamp(-1, 1) + 1)
+        return scaled.clamp(self.low, self.high)  # rounding may go beyond a bound
 
     def _unit(self, action: Tensor) -> Tensor:
         return 2 * (action - self.low) / (self.high - self.low) - 1

@@ -95,7 +95,8 @@ class ImitationAgent(Agent):
         batch, state = self._next_batch()
         output, state = self.policy.unroll(self._tensor(batch.obs), state, self._tensor(batch.first))
         weight = self._tensor(batch.weight)
-        loss = (self.policy.head.imitation_loss(output, self._tensor(batch.label)) * weight).sum() / weight.sum()
+        losses = self.policy.head.imitation_loss(output, self._tensor(batch.label)) * weight
+        loss = losses.sum() / weight.sum().clamp(min=1)  # a batch of nothing but short episodes teaches nothing
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * 0.5 ** (self.updates / self.config.half_life)
         self.optimiser.zero_grad(set_to_none=True)

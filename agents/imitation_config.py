@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neuroctl.config import AgentConfig
-from neuroctl.errors import NeuroctlError
+from neuroctl.errors import NeuroctlError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,13 @@ class ImitationConfig(AgentConfig):
 
     def __post_init__(self) -> None:
         """Refuse values out of range and options without effect."""
+        for name, choices in (
+            ("cell", ("cfc", "lstm", "mlp")),
+            ("cfc_mode", (None, "default", "no_gate", "pure")),
+            ("head", (None, "gaussian", "squashed", "categorical")),
+        ):
+            if getattr(self, name) not in choices:
+                raise UnknownNameError(f"agent.{name}", str(getattr(self, name)), filter(None, choices))
         for name in ("hidden_size", "features", "sequence_length", "batch_size", "half_life"):
             if getattr(self, name) < 1:
                 raise NeuroctlError(f"agent.{name} must be >= 1, got {getattr(self, name)}")
