@@ -12,6 +12,8 @@ from neuroctl.errors import NeuroctlError
 class ImageEncoder(nn.Module):
     """Two strided convolutions and a linear layer for images `[H, W]` or `[H, W, C]` in [0, 1] or uint8.
 
+    The first stride is 4: with 2, memory traffic makes training four times slower and the lane is kept no better.
+
     Args:
         shape: of one image.
         features: outputs.
@@ -26,7 +28,7 @@ class ImageEncoder(nn.Module):
         self.dims = len(shape)
         self.scale = scale
         self.convolutions = nn.Sequential(
-            nn.Conv2d(channels, 16, 5, stride=2, padding=2),
+            nn.Conv2d(channels, 16, 5, stride=4, padding=2),
             nn.ReLU(),
             nn.Conv2d(16, 32, 3, stride=2, padding=1),
             nn.ReLU(),

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neuroctl.contracts import Agent, Observation, Spaces
+from neuroctl.errors import NeuroctlError
 from neuroctl.policy import State, map_state
 from neuroctl.recording import Recording
 
+from .connectivity import RecurrentWeights
 from .encoders import StateEncoder
 from .imitation_config import ImitationConfig
 from .policies import make_policy
@@ -55,6 +57,9 @@ class ImitationAgent(Agent):
             self.data.add(recording)
         if dataset:
             self._standardise()
+            longest = max(map(self.data.length, range(len(self.data))))
+            if longest <= (config.burn_in or 0):
+                raise NeuroctlError(f"agent.burn_in is {config.burn_in}; the longest episode has {longest} steps")
         self._carried = CarriedSequences(self.data, seed, config.batch_size)
         self._train_state: State = self.policy.initial_state(config.batch_size)
 
@@ -85,8 +90,11 @@ class ImitationAgent(Agent):
 
     def recurrent_weights(self) -> dict[str, NDArray[Any]]:
         """The cell's recurrent matrices; none for a cell without recurrence."""
-        named: dict[str, Any] = getattr(self.policy.cell, "recurrent_weights", dict)()
-        return {name: weight.detach().cpu().numpy() for name, weight in named.items()}
+        recurrent = getattr(self.policy.cell, "recurrent", None)
+        if not isinstance(recurrent, RecurrentWeights):
+            return {}
+        weight = recurrent.weight().detach().cpu().numpy()
+        return dict(zip(recurrent.maps, np.split(weight, len(recurrent.maps)), strict=True))
 
     # -- learning ----------------------------------------------------------------------------------------------
 

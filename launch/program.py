@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,12 +19,30 @@ Options = TypeVar("Options")
 
 
 def parse(options: type[Options], argv: Sequence[str] | None, prog: str, default: Options | None = None) -> Options:
-    """Options from the command line; the docstring under each field is its help text."""
+    """Options from the command line; the docstring under each field is its help text.
+
+    Raises:
+        NeuroctlError: an option that does not exist or a value that does not fit.
+    """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    config = (tyro.conf.FlagCreatePairsOff,)
-    if default is None:
-        return tyro.cli(options, prog=f"neuroctl {prog}", args=arguments, config=config)
-    return tyro.cli(options, prog=f"neuroctl {prog}", args=arguments, default=default, config=config)
+    settings: dict[str, Any] = {} if default is None else {"default": default}
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                options, prog=f"neuroctl {prog}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,), **settings
+            )
+    except SystemExit as end:
+        if end.code in (None, 0):  # --help
+            raise
+        raise NeuroctlError(f"{_first_paragraph(complaint.getvalue())}; see neuroctl {prog} --help") from None
+
+
+def _first_paragraph(box: str) -> str:
+    """What stands in tyro's framed message before its first rule, as one line."""
+    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
+    rule = next((i for i, line in enumerate(lines) if line.startswith("──")), len(lines))
+    return " ".join(" ".join(lines[:rule]).split()).rstrip(".")
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:

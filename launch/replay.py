@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from neuroctl.video import replay_video
 
         numbers = Recording(options.dataset).numbers()
+        if not numbers:
+            raise NeuroctlError(f"{options.dataset} holds no episodes")
         number = options.episode if options.episode is not None else numbers[0]
         sys.stdout.write(f"video: {replay_video(options.dataset, number, options.video)}\n")
     return 0 if exact else 1

@@ -36,7 +36,8 @@ class NextStepToSameStep(VectorWrapper[Any, Any, Any, Any, Any]):
 
     def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Step; where an episode ends, return the first observation of the next and keep the last in `info`."""
-        obs, reward, terminated, truncated, info = self.env.step(actions)
+        obs, *outcome, info = self.env.step(actions)
+        reward, terminated, truncated = (np.array(part) for part in outcome)  # the reset may clear them in place
         done = np.logical_or(terminated, truncated)
         if done.any():
             final_obs, final_info = copy_obs(obs), dict(info)
@@ -44,14 +45,25 @@ class NextStepToSameStep(VectorWrapper[Any, Any, Any, Any, Any]):
             obs = copy_obs(obs)
             write_rows(obs, done, fresh)
             info = {
-                **info,
-                **reset_info,
+                **_merged(info, reset_info, done),
                 "final_obs": final_obs,
                 "_final_obs": done,
                 "final_info": final_info,
                 "_final_info": done,
             }
-        return obs, np.asarray(reward), np.asarray(terminated), np.asarray(truncated), info
+        return obs, reward, terminated, truncated, info
+
+
+def _merged(info: dict[str, Any], fresh: dict[str, Any], done: NDArray[np.bool_]) -> dict[str, Any]:
+    """`info` with the rows where `done` replaced by those of `fresh`; the other rows keep what is theirs."""
+    merged = {**info, **fresh}
+    for key in info.keys() & fresh.keys():
+        if isinstance(info[key], dict):
+            merged[key] = _merged(info[key], fresh[key], done)
+        else:
+            merged[key] = np.array(info[key])
+            write_rows(merged[key], done, np.asarray(fresh[key]))
+    return merged
 
 
 class DenseFinalObs(VectorWrapper[Any, Any, Any, Any, Any]):

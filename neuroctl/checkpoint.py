@@ -34,12 +34,16 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
         DamagedFileError: names the file that is missing, altered, or does not belong to a checkpoint.
     """
     manifest: dict[str, Any] = read_json(path / MANIFEST)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise DamagedFileError(f"{path / MANIFEST} is damaged: it lists no files")
-    if manifest.get("format", 0) > FORMAT:
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise DamagedFileError(f"{path / MANIFEST} is damaged: it has no format")
+    if manifest["format"] > FORMAT:
         raise FormatVersionError(
             f"{path} has checkpoint format {manifest['format']}; this neuroctl reads up to {FORMAT}: update it"
         )
+    if not isinstance(manifest.get("files"), dict) or not isinstance(manifest.get("step"), int):
+        raise DamagedFileError(f"{path / MANIFEST} is damaged: it has no files or no step")
+    if path.name.isdigit() and int(path.name) != manifest["step"]:
+        raise DamagedFileError(f"{path / MANIFEST} is damaged: it says step {manifest['step']}")
     for file in path.iterdir():
         if file.name != MANIFEST and file.name not in manifest["files"]:
             raise DamagedFileError(f"{file} does not belong to the checkpoint (not in its manifest); refused")

@@ -52,6 +52,12 @@ class DemonstrationsConfig:
     dagger_episodes: int = 16
     """Episodes the policy plays, labelled by the expert, in a round of DAgger."""
 
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for name, least in (("episodes", 1), ("dagger_every", 0), ("dagger_episodes", 1)):
+            if getattr(self, name) < least:
+                raise NeuroctlError(f"demonstrations.{name} must be >= {least}, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -159,17 +165,23 @@ def _like(default: Any, content: Mapping[str, Any], where: str) -> Any:
 
 
 def _value(default: Any, hint: Any, content: Any, where: str) -> Any:
-    if content is None:
-        return None
+    """`content` as a value of type `hint`."""
     if isinstance(content, Mapping) and dataclasses.is_dataclass(default):
         return _like(default, content, where)
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        origin = typing.get_origin(option) or option
-        if origin is Path:
+    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    for option in typing.get_args(hint) if is_union else (hint,):
+        origin, parts = typing.get_origin(option) or option, typing.get_args(option)
+        if origin is Any or (origin is typing.Literal and content in parts):
+            return content
+        if origin is Path and isinstance(content, str):
             return Path(content)
         if origin is tuple and isinstance(content, list):
-            return tuple(content)
-        if origin is float and isinstance(content, (int, float)):
-            return float(content) if isinstance(content, float) or int not in options else content
-    return content
+            kinds = parts[:1] * len(content) if parts[1:] == (...,) else parts
+            if len(kinds) == len(content):
+                pairs = enumerate(zip(kinds, content, strict=True))
+                return tuple(_value(None, kind, part, f"{where}[{n}]") for n, (kind, part) in pairs)
+        if isinstance(origin, type) and type(content) is origin:
+            return content
+        if origin is float and type(content) is int:
+            return float(content)
+    raise DamagedFileError(f"{where} is {content!r}, which is not of type {getattr(hint, '__name__', hint)}")

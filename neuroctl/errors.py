@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class NeuroctlError(ValueError):
@@ -23,6 +24,10 @@ class UnknownNameError(NeuroctlError):
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         super().__init__(f"unknown {kind} {name!r}; {hint}known: {', '.join(names) or 'none'}")
+        self._asked = kind, name, names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._asked  # by default an error is rebuilt from its message, and could not leave a worker
 
 
 class DamagedFileError(NeuroctlError):

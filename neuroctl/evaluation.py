@@ -134,7 +134,8 @@ def evaluate_player(
     for shard, result in zip(shards, play_shards(shards, player, workers), strict=True):
         results.append(result)
         progress.advance(shard.count)
-    final = {k: np.concatenate([r.final[k] for r in results]) for k in results[0].final}
+    keys = sorted({key for result in results for key in result.final})  # some are said of some episodes only
+    final = {k: np.concatenate([r.final.get(k, np.full(len(r.returns), np.nan)) for r in results]) for k in keys}
     return Evaluation(
         source=player.name,
         env_id=env_id,

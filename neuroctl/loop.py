@@ -124,7 +124,11 @@ class ClosedLoop:
             NonFiniteError: names the step, the row and the field, and where the last steps were written.
         """
         for key, array in _leaves(name, value):
-            if array.dtype.kind == "f" and not np.isfinite(np.add.reduce(array, axis=None)):
+            if array.dtype.kind != "f":
+                continue
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = np.add.reduce(array, axis=None)
+            if not np.isfinite(total):
                 bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
                 if len(bad):
                     raise NonFiniteError(

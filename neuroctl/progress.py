@@ -76,9 +76,14 @@ class ShownProgress:
 
 def _bar() -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:.1f}/s")  # None before the first unit is done
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[unit]}")
-    rate = TextColumn("{task.speed:.1f}/s")
-    return RichProgress(*columns, rate, TimeRemainingColumn(), "{task.fields[note]}", console=Console(stderr=True))
+    note = "{task.fields[note]}"
+    return RichProgress(*columns, Rate(), TimeRemainingColumn(), note, console=Console(stderr=True))

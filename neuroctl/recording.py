@@ -150,6 +150,20 @@ def decode_episode(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
     return {k.removeprefix(_BYTE): unpack_image(v) if k.startswith(_BYTE) else v for k, v in arrays.items()}
 
 
+_SUMMARY = {"sha256", "seed", "row", "length", "return"}
+"""What every line of the index says of its episode, besides number and file."""
+
+
+def _file_name(number: int) -> str:
+    return f"{number:06d}.npz"
+
+
+def _summary_bytes(entry: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """What an index line says that no hash covers; stored with the episode too, so that damage to the line is found."""
+    said = {key: value for key, value in entry.items() if key not in ("episode", "file", "sha256")}
+    return np.frombuffer(json.dumps(said).encode(), np.uint8)
+
+
 class Recording:
     """A recording on disk. Opening it reads the index only; episodes are read and verified when asked for.
 
@@ -179,7 +193,9 @@ class Recording:
         for number, line in enumerate(whole_lines(self.path / "index.jsonl"), start=1):
             try:
                 entry = json.loads(line)
-                self.index[int(entry["episode"])] = entry
+                if entry["file"] != _file_name(entry["episode"]) or not _SUMMARY <= entry.keys():
+                    raise ValueError("not an episode")
+                self.index[entry["episode"]] = entry
             except (ValueError, KeyError, TypeError):
                 self.damaged_lines.append(f"{self.path / 'index.jsonl'} line {number} is damaged")
 
@@ -227,8 +243,8 @@ class Recording:
 
     def add(self, number: int, arrays: Mapping[str, NDArray[Any]], summary: Mapping[str, Any]) -> None:
         """Write an episode, then its line in the index."""
-        name = f"{number:06d}.npz"
-        data = encode_episode(arrays)
+        name = _file_name(number)
+        data = encode_episode({**arrays, "summary": _summary_bytes(summary)})
         atomic_write(self.path / "episodes" / name, data)
         entry = {"episode": number, "file": name, "sha256": sha256(data), **summary}
         append_line(self.path / "index.jsonl", json.dumps(entry))
@@ -245,13 +261,17 @@ class Recording:
             numbers = self.numbers()
             known = f"{numbers[0]}..{numbers[-1]}" if numbers else "none"
             raise NeuroctlError(f"no episode {number} in {self.path}; episodes there: {known}")
-        path = self.path / "episodes" / str(self.index[number]["file"])
+        entry = self.index[number]
+        path = self.path / "episodes" / _file_name(number)
         if not path.is_file():
             raise DamagedFileError(f"episode {number}: {path} is missing")
         data = path.read_bytes()
-        if sha256(data) != self.index[number]["sha256"]:
+        if sha256(data) != entry["sha256"]:
             raise DamagedFileError(f"episode {number}: {path} is damaged: its hash differs from the index")
-        return decode_episode(data, path)
+        arrays = decode_episode(data, path)
+        if not np.array_equal(arrays.pop("summary", _summary_bytes(entry)), _summary_bytes(entry)):
+            raise DamagedFileError(f"episode {number}: its line in {self.path / 'index.jsonl'} is damaged")
+        return arrays
 
     def episode(self, number: int) -> Episode:
         """Read and verify an episode; raises as `arrays` does."""
@@ -353,7 +373,7 @@ class Recorder(Listener):
         summary = {"seed": int(self._seeds[row]), "row": row, "length": len(self._steps)}
         outcome = {"return": float(np.cumsum(arrays["reward"])[-1]), "terminated": bool(step.terminated[row])}
         final = scalar_columns(step.info.get("final_info", {}))
-        said = {f"final/{key}": float(column[row]) for key, column in final.items()}
+        said = {f"final/{key}": float(column[row]) for key, column in final.items() if not np.isnan(column[row])}
         self._recording.add(number, arrays, {**summary, **outcome, **said})
 
 
@@ -367,10 +387,10 @@ def _image_column(key: str, parts: list[NDArray[Any]]) -> dict[str, NDArray[Any]
     return {key: np.stack(parts)}
 
 
-def scalar_columns(info: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The plain numbers `[B]` that an environment says of its rows, such as `success`."""
+def scalar_columns(info: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """The plain numbers `[B]` that an environment says of its rows, such as `success`; NaN where it says nothing."""
     return {
-        key: value
+        key: np.where(info.get(f"_{key}", True), value.astype(np.float64), np.nan)
         for key, value in info.items()
         if not key.startswith("_") and isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "bif"
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .adapters import write_rows
 from .errors import DamagedFileError, NeuroctlError
 from .recording import Episode, Recording, flatten
-from .rollouts import Player, find_player, one_thread
+from .rollouts import Player, find_player, one_thread, shard_seed
 from .vector import Vector, can_restore, current_obs, get_state, make_env, set_state
 
 
@@ -177,8 +177,8 @@ def _compare(
 
 
 def _first_difference(recorded: NDArray[Any], replayed: NDArray[Any]) -> str:
-    unequal = np.flatnonzero(recorded.reshape(-1) != replayed.reshape(-1))
-    place = int(unequal[0]) if len(unequal) else 0
+    bits = [np.ascontiguousarray(a).reshape(-1, 1).view(np.uint8) for a in (recorded, replayed)]
+    place = int(np.flatnonzero((bits[0] != bits[1]).any(axis=1))[0])
     old, new = recorded.reshape(-1)[place], replayed.reshape(-1)[place]
     return f"element {place}: recorded {old!r}, replayed {new!r}"
 
@@ -195,7 +195,7 @@ def _replay_policy(recording: Recording, numbers: Sequence[int], player: Player)
     with one_thread():
         agent = player.make(env)
         for episode in _readable(recording, numbers, damaged):
-            actions = _recompute(agent, episode, info.width, info.seed)
+            actions = _recompute(agent, episode, info.width, shard_seed(info.seed, episode.number // info.width))
             difference = None
             for step in range(len(episode)):
                 recorded = {"action": episode.action[step]}

@@ -69,6 +69,11 @@ class Shard:
     seed: int
 
 
+def shard_seed(seed: int, index: int) -> int:
+    """Root seed of the agent's streams in shard `index` of an experiment with root seed `seed`."""
+    return derive_seed(seed, f"shard/{index}")
+
+
 def make_shards(
     env_id: str,
     env_kwargs: Mapping[str, Any],
@@ -87,7 +92,7 @@ def make_shards(
             shifts=tuple(shifts),
             seeds=tuple(episode_seed(seed, start + row) for row in range(width)),
             count=min(width, episodes - start),
-            seed=derive_seed(seed, f"shard/{start // width}"),
+            seed=shard_seed(seed, start // width),
         )
         for start in range(0, episodes, width)
     ]

@@ -17,7 +17,7 @@ from . import registry
 from .checkpoint import Checkpoints
 from .config import TrainConfig, to_json, train_config_from_json
 from .contracts import Agent, Observation, Spaces
-from .errors import FormatVersionError, NeuroctlError
+from .errors import DamagedFileError, FormatVersionError, NeuroctlError
 from .storage import atomic_write, encode_tree, read_json, whole_lines
 from .vector import make_env, spaces_of
 from .versions import versions
@@ -41,7 +41,9 @@ class Run:
         if not (self.path / "config.json").is_file():
             raise NeuroctlError(f"no run at {self.path}: it holds no config.json")
         content = read_json(self.path / "config.json")
-        if content.get("format", 0) > FORMAT:
+        if not isinstance(content, dict) or not {"format", "config", "versions"} <= content.keys():
+            raise DamagedFileError(f"{self.path / 'config.json'} is damaged: it needs format, config and versions")
+        if content["format"] > FORMAT:
             raise FormatVersionError(
                 f"{self.path} has run format {content['format']}; this neuroctl reads up to {FORMAT}: update it"
             )
@@ -54,14 +56,17 @@ class Run:
         """Make the folder (`runs/<preset>/<timestamp>-s<seed>` by default) and write the configuration.
 
         Raises:
-            NeuroctlError: the folder is in use.
+            NeuroctlError: the folder is in use, or the configuration could not be read back (its preset is unknown).
         """
+        written = to_json(config)
+        if train_config_from_json(json.loads(json.dumps(written))) != config:
+            raise NeuroctlError(f"this configuration cannot be written as one of preset {config.preset!r}")
         stamp = time.strftime("%Y%m%d-%H%M%S")
         path = out or Path("runs") / config.preset / f"{stamp}-s{config.seed}"
         if path.exists() and any(path.iterdir()):
             raise NeuroctlError(f"{path} is not empty; choose another --out, or go on with --resume {path}")
         path.mkdir(parents=True, exist_ok=True)
-        content = {"format": FORMAT, "config": to_json(config), "versions": versions()}
+        content = {"format": FORMAT, "config": written, "versions": versions()}
         atomic_write(path / "config.json", json.dumps(content, indent=1))
         return cls(path)
 

@@ -112,13 +112,17 @@ def encode_tree(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     """Turn nested state into JSON, with every tensor and array moved to `arrays`.
 
     Raises:
-        TypeError: a value is neither a dict, list, tuple, tensor, array nor a plain number, string or None.
+        TypeError: a value is neither a dict, list, tuple, tensor, array nor a plain number, string or None, or a key
+            is no plain number, string or None.
     """
     if _is_tensor(tree) or isinstance(tree, np.ndarray):
         key = f"{len(arrays):06d}"
         arrays[key] = np.ascontiguousarray(tree.detach().cpu().numpy() if _is_tensor(tree) else tree)
         return {"tensor" if _is_tensor(tree) else "array": key, "shape": list(tree.shape)}
     if isinstance(tree, Mapping):
+        for key in tree:
+            if key is not None and type(key) not in (str, int, float, bool):
+                raise TypeError(f"key {key!r} of type {type(key).__name__} cannot be saved; use strings or numbers")
         return {"dict": [[key, encode_tree(value, arrays)] for key, value in tree.items()]}
     if isinstance(tree, (list, tuple)):
         kind = "tuple" if isinstance(tree, tuple) else "list"

@@ -14,6 +14,7 @@ from typing import Any
 
 from . import registry
 from .config import TrainConfig
+from .contracts import Spaces
 from .errors import NeuroctlError, NonFiniteError
 from .evaluation import evaluate_player
 from .loop import ClosedLoop
@@ -24,7 +25,7 @@ from .rollouts import Player, record_player
 from .run import Run, environment_spaces, make_agent
 from .storage import atomic_write
 from .streams import derive_seed
-from .vector import can_restore, make_env
+from .vector import can_restore, make_env, spaces_of
 
 EVALUATION_EPISODES = 16
 NUM_ENVS = 16
@@ -65,13 +66,44 @@ def train(
         if config is not None or out is not None:
             raise NeuroctlError("a resumed run keeps its configuration and folder: give resume alone")
         run = Run(resume)
+        _check(run.config)
     elif config is not None:
-        check_device(config.device)
+        _check(config)
         run = Run.create(config, None if out is None else Path(out))
     else:
         raise NeuroctlError("give a configuration, or a run to resume")
-    _Trainer(run, progress or _silent).go()
+    try:
+        _Trainer(run, progress or _silent).go()
+    except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
+        raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
     return run
+
+
+def _check(config: TrainConfig) -> None:
+    """Refuse what cannot work before a run folder is made."""
+    check_device(config.device)
+    offline = registry.agents.load(config.agent.name).offline
+    if offline and config.num_envs is not None:
+        raise NeuroctlError("num_envs has no effect with an agent that learns from recordings; leave it out")
+    spaces = environment_spaces(config)
+    if offline and config.demonstrations.path is not None:
+        _check_recording(config, spaces)
+
+
+def _check_recording(config: TrainConfig, spaces: Spaces) -> None:
+    """Refuse a recording of another environment, or of one that shows or does something else."""
+    demos = config.demonstrations
+    assert demos.path is not None
+    info = Recording(demos.path).head(demos.episodes).info
+    if info.env_id != config.env.id:
+        raise NeuroctlError(f"{demos.path} was recorded in {info.env_id}, not in {config.env.id}")
+    env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
+    recorded = spaces_of(env)
+    env.close()
+    for name in ("observation", "action"):
+        there, here = getattr(recorded, name), getattr(spaces, name)
+        if there != here:
+            raise NeuroctlError(f"{demos.path} was recorded with {name}s of {there}; the environment has {here}")
 
 
 def check_device(device: str) -> None:
@@ -108,8 +140,6 @@ class _Trainer:
 
         torch.set_num_threads(self.config.num_threads)
         offline = registry.agents.load(self.config.agent.name).offline
-        if offline and self.config.num_envs is not None:
-            raise NeuroctlError("num_envs has no effect with an agent that learns from recordings; leave it out")
         self.rounds = [self._demonstrations()] if offline else []
         self.agent = make_agent(self.config, environment_spaces(self.config), self.rounds or None)
         self.loop = None if offline else self._make_loop()
@@ -142,10 +172,7 @@ class _Trainer:
         demos = self.config.demonstrations
         if demos.path is None:
             return self._record(Player("expert"), "000-expert", demos.episodes, demos.shifts)
-        recording = Recording(demos.path)
-        if recording.info.env_id != self.config.env.id:
-            raise NeuroctlError(f"{demos.path} was recorded in {recording.info.env_id}, not in {self.config.env.id}")
-        return recording
+        return Recording(demos.path).head(demos.episodes)
 
     def _record(self, player: Player, name: str, episodes: int, shifts: tuple[str, ...]) -> Recording:
         """Record into the run folder; what an interrupted run recorded there is completed, with equal bits."""
@@ -212,11 +239,10 @@ class _Trainer:
             trees["loop"] = self.loop.state_dict()
         self.run.checkpoints.save(step, trees, best=best)
         self.saved_step = step
-        if step:
-            self._reseed(step)
+        self._reseed(step)
 
     def _reseed(self, step: int) -> None:
-        if self.loop is not None and not can_restore(self.loop.env):
+        if step and self.loop is not None and not can_restore(self.loop.env):
             self.loop.reseed(derive_seed(self.config.seed, f"reseed/{step}"))
 
     # -- the work ----------------------------------------------------------------------------------------------

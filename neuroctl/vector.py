@@ -92,10 +92,12 @@ def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
             vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
             **options,
         )
-    except TypeError as error:
-        if "keyword argument" in str(error):
-            raise NeuroctlError(f"{env_id}: {error}") from None
+    except NeuroctlError:
         raise
+    except (TypeError, ValueError) as error:
+        if not options:
+            raise
+        raise NeuroctlError(f"{env_id} refuses its options {options}: {error}") from error
 
 
 def _to_contract(env: Vector, env_id: str) -> Vector:
@@ -113,7 +115,9 @@ def spaces_of(env: Vector) -> Spaces:
 
 
 def _find(env: Vector, name: str) -> Any:
-    """The attribute of the outermost wrapper that has it, or None."""
+    """The attribute of the outermost wrapper that has it; None when the environment itself has not."""
+    if not hasattr(env.unwrapped, name):
+        return None
     while True:
         if name in vars(type(env)) or any(name in vars(base) for base in type(env).__mro__):
             return getattr(env, name)

@@ -1,0 +1,391 @@
+"""Lane following: steer a vehicle at 1 m/s along the right lane of a closed two-lane road.
+
+Task, reward and the five discrete commands are those known from Kaiser et al. 2019 (arXiv 2003.01431), as background
+only; the default track is the loop of a public repository, see `loop_track`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from neuroctl.errors import NeuroctlError
+
+from .dynamics import Dynamics
+from .lane_render import LaneRenderer, draw_frame
+from .mujoco_batch import Batch, Floats, Row
+from .mujoco_task import MujocoTask
+from .opengl import NoOpenGLError
+from .retina import CAMERA_SIZE, PlaneRetina, check_retina_size
+from .single_env import SingleEnv
+from .track import LANE_OFFSET_M, Track, loop_track, random_track
+from .track_atlas import CURVATURE, HEADING_ERROR, LATERAL, S, TrackAtlas
+from .vehicle import (
+    CAMERA_FOVY_DEG,
+    CAMERA_HEIGHT_M,
+    CAMERA_PITCH_DEG,
+    CAMERA_X_M,
+    CTRL_DRIVE,
+    CTRL_STEER,
+    MAX_STEER_RAD,
+    SPEED_M_S,
+    STEER,
+    VEHICLE_XML,
+    WHEELBASE_M,
+    YAW,
+    X,
+    Y,
+    scale_vehicle,
+)
+
+CONTROL_DT_S = 0.02
+MAX_LATERAL_M = 0.25
+MAX_HEADING_RAD = float(np.deg2rad(86))
+STEERING_RAD = np.deg2rad([-30.0, -15.0, 0.0, 15.0, 30.0])
+"""Steering angles of the discrete commands; positive turns left."""
+LOOK_AHEAD_M = np.array([0.4, 0.8, 1.2, 1.6])
+PURSUIT_M = 0.4
+"""Distance ahead of the point that the expert aims at."""
+BLACKOUT_WAIT_S = 3.0
+"""Mean time from the end of a blackout to the next."""
+LOOP = -1
+"""Track number of the loop; random tracks have their seed."""
+
+
+class LaneFollowVector(MujocoTask):
+    """B vehicles on their roads; see `LaneFollow` for what is observed, done and rewarded.
+
+    Args:
+        num_envs: B.
+        observation: `"state"` (12 numbers of order 1) or `"retina"` (grey image in [0, 1]).
+        retina_size: rows and columns of the retina, averaged from a camera of 32 x 128 pixels.
+        camera: `"near"` sees the road 0.6 to 2.4 m ahead, `"far"` to the horizon.
+        blackout_s: duration of blackouts, during which the retina is 0; they begin at random times. 0 = none.
+        track: `"loop"` or `"random"`.
+        track_seeds: with `track="random"`, each episode draws its road from the seeds `range(*track_seeds)`.
+        discrete_steering: five commands (-30, -15, 0, 15, 30 degrees) instead of an angle.
+        max_steps: control steps of 20 ms after which an episode is truncated.
+        crash_pause_s: after leaving the lane the vehicle is held for this time, without reward, and then the episode
+            terminates; without it a crash may pay, since the next episode starts at full reward.
+        start: `"random"` place and offset, or `"fixed"`: on the loop, the beginning of its bottom straight.
+        dynamics: factors and delays, see `neuroctl.envs.dynamics`.
+        render_mode: None or `"rgb_array"`.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        observation: str = "state",
+        retina_size: Sequence[int] = (16, 64),
+        camera: str = "near",
+        blackout_s: float = 0.0,
+        track: str = "loop",
+        track_seeds: Sequence[int] = (0, 1000),
+        discrete_steering: bool = False,
+        max_steps: int = 1000,
+        crash_pause_s: float = 0.0,
+        start: str = "random",
+        dynamics: Dynamics | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        _require("observation", observation, ("state", "retina"))
+        _require("camera", camera, ("near", "far"))
+        _require("track", track, ("loop", "random"))
+        _require("start", start, ("random", "fixed"))
+        self._retina_size = check_retina_size(retina_size)
+        seeds = _checked_seeds(track_seeds)
+        self._track_seeds = seeds if track == "random" else None
+        self._blackout_steps = _steps_of("blackout_s", blackout_s)
+        self._pause_steps = _steps_of("crash_pause_s", crash_pause_s)
+        if observation == "state" and (camera != "near" or blackout_s or self._retina_size != (16, 64)):
+            raise NeuroctlError("camera, retina_size and blackout_s need observation='retina'; found 'state'")
+        self._observation, self._camera, self._start_at = observation, camera, start
+        self._discrete = discrete_steering
+        self._atlas = TrackAtlas(num_envs, build_track)
+        self._retina = lane_retina(camera, self._retina_size)
+        super().__init__(
+            VEHICLE_XML,
+            num_envs=num_envs,
+            reset=self._reset_row,
+            observe=self._observe_state if observation == "state" else self._observe_retina,
+            reward=self._lane_reward,
+            terminated=self._left_lane,
+            observation_space=gym.spaces.Box(-5.0, 5.0, (8 + len(LOOK_AHEAD_M),), np.float32)
+            if observation == "state"
+            else gym.spaces.Box(0.0, 1.0, self._retina_size, np.float32),
+            action_space=gym.spaces.Discrete(len(STEERING_RAD))
+            if discrete_steering
+            else gym.spaces.Box(-np.float32(MAX_STEER_RAD), np.float32(MAX_STEER_RAD), (1,), np.float32),
+            control_dt_s=CONTROL_DT_S,
+            max_steps=max_steps,
+            variables={
+                "track": np.int64(LOOP),
+                "s_m": np.float64(0),
+                "progress_m": np.float64(0),
+                "lane_steps": np.int64(0),
+                "crashed": np.bool_(False),
+                "pause": np.int64(0),
+                "blackout": np.int64(0),
+                "blackout_wait": np.int64(0),
+            },
+            streams=("blackout",),
+            control=self._controls,
+            advance=self._advance_task,
+            held=stands,
+            info=self._lane_info,
+            expert=self._pursue,
+            dynamics=dynamics,
+            scale=scale_vehicle,
+            render_mode=render_mode,
+        )
+
+    # Start of an episode
+
+    def _reset_row(self, row: Row) -> None:
+        key = LOOP if self._track_seeds is None else int(row.rng.integers(*self._track_seeds))
+        row["track"] = key
+        self._atlas.assign(row.index, key)
+        track = build_track(key)
+        s, lateral, heading_error = 0.0, 0.0, 0.0
+        if self._start_at == "random":
+            s = row.rng.uniform(0, track.length_m)
+            lateral, heading_error = row.rng.uniform(-0.08, 0.08), row.rng.uniform(-0.1, 0.1)
+        x, y, heading = track.pose(s, LANE_OFFSET_M + lateral)
+        yaw = heading + heading_error
+        row.qpos[[X, Y, YAW]] = x, y, yaw
+        row.qvel[[X, Y]] = SPEED_M_S * np.cos(yaw), SPEED_M_S * np.sin(yaw)
+        row.ctrl[CTRL_DRIVE] = SPEED_M_S
+        row["s_m"] = s
+        if self._blackout_steps:
+            row["blackout_wait"] = _wait(row.stream("blackout"))
+
+    # One step
+
+    def _controls(self, batch: Batch, action: NDArray[Any]) -> Floats:
+        controls = np.zeros((len(batch), self.models[0].nu))
+        controls[:, CTRL_STEER] = STEERING_RAD[action] if self._discrete else action[:, 0]
+        controls[:, CTRL_DRIVE] = SPEED_M_S
+        return controls
+
+    def _advance_task(self, batch: Batch, action: NDArray[Any]) -> None:
+        road, length = self._road(batch), self._atlas.lengths[self._atlas.slots]
+        ahead = (road[:, S] - batch["s_m"] + length / 2) % length - length / 2
+        batch["progress_m"] += ahead * (1 - LANE_OFFSET_M * road[:, CURVATURE])
+        batch["s_m"] = road[:, S]
+        crashed, pause = batch["crashed"], batch["pause"]
+        pause -= crashed
+        off = (np.abs(road[:, LATERAL]) > MAX_LATERAL_M) | (np.abs(road[:, HEADING_ERROR]) > MAX_HEADING_RAD)
+        pause[off & ~crashed] = self._pause_steps
+        crashed |= off
+        batch["lane_steps"] += ~crashed
+        if self._blackout_steps:
+            self._advance_blackouts(batch)
+
+    def _advance_blackouts(self, batch: Batch) -> None:
+        left, wait = batch["blackout"], batch["blackout_wait"]
+        dark = left > 0
+        left -= dark
+        wait -= ~dark
+        for b in np.flatnonzero(~dark & (wait <= 0)).tolist():
+            left[b] = self._blackout_steps
+            wait[b] = _wait(batch.stream("blackout", b))
+
+    def _road(self, batch: Batch) -> Floats:
+        """Columns S, LATERAL, HEADING_ERROR, CURVATURE of the rows' rear axles, `[n, 4]`."""
+        return batch.cached("road", self._locate)
+
+    def _locate(self, batch: Batch) -> Floats:
+        return self._atlas.locate(batch.rows, batch.qpos)
+
+    def _lane_reward(self, batch: Batch, action: NDArray[Any]) -> Floats:
+        road = self._road(batch)
+        standing = batch["crashed"] & (batch["pause"] < self._pause_steps)
+        return np.where(standing, 0.0, lane_reward(road))
+
+    def _left_lane(self, batch: Batch) -> NDArray[np.bool_]:
+        over: NDArray[np.bool_] = batch["crashed"] & (batch["pause"] <= 0)
+        return over
+
+    def _lane_info(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        road = self._road(batch)
+        laps = batch["progress_m"] / self._atlas.lane_lengths[self._atlas.slots[batch.rows]]
+        return {
+            "lateral_error_m": road[:, LATERAL].copy(),
+            "heading_error_rad": road[:, HEADING_ERROR].copy(),
+            "time_on_lane_s": batch["lane_steps"] * CONTROL_DT_S,
+            "progress_m": batch["progress_m"].copy(),
+            "laps": np.maximum(np.floor(laps), 0).astype(np.int64),
+            "success": (batch.steps >= self.max_steps) & ~batch["crashed"],
+        }
+
+    # What is seen
+
+    def _observe_state(self, batch: Batch) -> NDArray[np.float32]:
+        road, qpos, qvel = self._road(batch), batch.qpos, batch.qvel
+        ahead = self._atlas.at(batch.rows, road[:, S, None] + LOOK_AHEAD_M)[..., 5]
+        along, across = vehicle_velocity(qpos, qvel)
+        columns = [
+            road[:, LATERAL] / MAX_LATERAL_M,
+            road[:, HEADING_ERROR] / 0.3,
+            road[:, CURVATURE] * 2,
+            *(ahead * 2).T,
+            qvel[:, YAW],
+            qpos[:, STEER] / MAX_STEER_RAD,
+            qvel[:, STEER] / 5,
+            (along - SPEED_M_S) * 20,
+            across * 20,
+        ]
+        state: NDArray[np.float32] = np.clip(np.stack(columns, axis=1), -5, 5).astype(np.float32)
+        return state
+
+    def _observe_retina(self, batch: Batch) -> NDArray[np.float32]:
+        image = self._retina.render(self._atlas, batch.rows, batch.qpos)
+        if self._blackout_steps:
+            image[batch["blackout"] > 0] = 0
+        return image
+
+    # The expert
+
+    def _pursue(self, batch: Batch) -> NDArray[Any]:
+        road = self._road(batch)
+        stretch = 1 - LANE_OFFSET_M * road[:, CURVATURE]
+        goal = self._atlas.at(batch.rows, road[:, S] + PURSUIT_M / stretch)
+        angle: Floats = pursuit_angle(goal, batch.qpos)
+        if self._discrete:
+            return np.asarray(np.argmin(np.abs(angle[:, None] - STEERING_RAD), axis=1))
+        return angle[:, None].astype(np.float32)
+
+    # Pictures
+
+    def render(self) -> Any:
+        """Frames `[B, 256, 512, 3]`: a chase camera, or without OpenGL a map and the camera's image.
+
+        Raises:
+            NeuroctlError: the environment was made without `render_mode="rgb_array"`.
+        """
+        if self.render_mode is None:
+            raise NeuroctlError("nothing is rendered; make the environment with render_mode='rgb_array'")
+        tracks = [build_track(int(key)) for key in self.variable("track")]
+        renderer = self._open_renderer(tracks[0])
+        if renderer is not None:
+            return np.stack([renderer.render(t, q) for t, q in zip(tracks, self.views("qpos"), strict=True)])
+        images = self._camera_images()
+        return np.stack([draw_frame(*row) for row in zip(tracks, self.views("qpos"), images, strict=True)])
+
+    def _open_renderer(self, track: Track) -> LaneRenderer | None:
+        if not self._renderers:
+            try:
+                self._renderers[0] = LaneRenderer(track)
+            except NoOpenGLError:
+                self._renderers[0] = None
+        renderer: LaneRenderer | None = self._renderers[0]
+        return renderer
+
+    def _camera_images(self) -> NDArray[np.float32]:
+        camera = lane_retina(self._camera, CAMERA_SIZE)
+        return camera.render(self._atlas, np.arange(self.num_envs), self._batch.qpos)
+
+    def set_state(self, rows: Sequence[int] | NDArray[np.intp] | None, state: Any) -> None:
+        """Put back what `get_state` returned, into `rows` (all where None)."""
+        super().set_state(rows, state)
+        for b in self._rows(rows).tolist():
+            self._atlas.assign(b, int(self.variable("track")[b]))
+
+
+class LaneFollow(SingleEnv):
+    """One vehicle in the right lane; the arguments are those of `LaneFollowVector` without `num_envs`.
+
+    The action is the steering angle in rad (or one of five commands), each held for 20 ms. The reward is
+    exp(-0.03 b^2) exp(-70 d^2) with the heading error b in degrees and the distance d in m between the rear axle and
+    the centre of the right lane. The episode terminates off the lane (|d| > 0.25 m or |b| > 86 degrees).
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(LaneFollowVector, **kwargs)
+
+
+def build_track(key: int) -> Track:
+    """The loop for `LOOP`, else the random track of this seed."""
+    return loop_track() if key == LOOP else random_track(key)
+
+
+def lane_retina(camera: str, size: tuple[int, int]) -> PlaneRetina:
+    """What one of the vehicle's cameras sees of the road."""
+    return PlaneRetina(
+        forward_m=CAMERA_X_M,
+        height_m=CAMERA_HEIGHT_M,
+        pitch_deg=CAMERA_PITCH_DEG[camera],
+        fovy_deg=CAMERA_FOVY_DEG,
+        size=size,
+    )
+
+
+def stands(batch: Batch) -> NDArray[np.bool_]:
+    """Crashed vehicles stand still."""
+    return batch["crashed"]
+
+
+def _wait(rng: np.random.Generator) -> int:
+    return max(1, round(rng.exponential(BLACKOUT_WAIT_S) / CONTROL_DT_S))
+
+
+@njit(cache=True, nogil=True)
+def lane_reward(road):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """exp(-0.03 b^2) exp(-70 d^2) `[n]`, b in degrees, d in m, of `TrackAtlas.locate`'s rows `[n, 4]`."""
+    # Scalar code, as everywhere a row's bits must not depend on the number of rows.
+    out = np.empty(len(road))
+    for i in range(len(road)):
+        degrees = road[i, HEADING_ERROR] * (180 / np.pi)
+        out[i] = np.exp(-0.03 * degrees**2) * np.exp(-70 * road[i, LATERAL] ** 2)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def vehicle_velocity(qpos, qvel):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Speed along and across the vehicle, m/s, `[2, n]`."""
+    out = np.empty((2, len(qpos)))
+    for i in range(len(qpos)):
+        cos, sin = np.cos(qpos[i, YAW]), np.sin(qpos[i, YAW])
+        out[0, i] = qvel[i, X] * cos + qvel[i, Y] * sin
+        out[1, i] = qvel[i, Y] * cos - qvel[i, X] * sin
+    return out
+
+
+@njit(cache=True, nogil=True)
+def pursuit_angle(goal, qpos):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Steering angle `[n]` whose circle leads through the goal: atan(2 L sin(alpha) / distance).
+
+    The goal is the right lane's centre beside the centre-line samples `goal` `[n, 6]`.
+    """
+    out = np.empty(len(qpos))
+    for i in range(len(qpos)):
+        dx = goal[i, 0] - LANE_OFFSET_M * goal[i, 3] - qpos[i, X]
+        dy = goal[i, 1] + LANE_OFFSET_M * goal[i, 2] - qpos[i, Y]
+        left = dy * np.cos(qpos[i, YAW]) - dx * np.sin(qpos[i, YAW])
+        angle = np.arctan(2 * WHEELBASE_M * left / max(dx * dx + dy * dy, 1e-6))
+        out[i] = min(max(angle, -MAX_STEER_RAD), MAX_STEER_RAD)
+    return out
+
+
+def _require(name: str, value: Any, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise NeuroctlError(f"unknown {name} {value!r}; allowed: {', '.join(map(repr, allowed))}")
+
+
+def _checked_seeds(seeds: Sequence[int]) -> tuple[int, int]:
+    values = tuple(int(n) for n in seeds)
+    if len(values) != 2 or not 0 <= values[0] < values[1]:
+        raise NeuroctlError(f"track_seeds is {values}; allowed: (start, stop) with 0 <= start < stop")
+    return values
+
+
+def _steps_of(name: str, seconds: float) -> int:
+    if not (np.isfinite(seconds) and seconds >= 0):
+        raise NeuroctlError(f"{name} is {seconds}; allowed: seconds >= 0")
+    return round(seconds / CONTROL_DT_S)

@@ -1,0 +1,131 @@
+"""`make demo`: the whole of neuroctl in a few minutes, on lane following.
+
+Records the expert, trains a low-rank sparse and a dense CfC on it, evaluates both clean and under three shifts,
+replays a recorded episode with verification, and writes a video and a page of figures.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from neuroctl import registry
+from neuroctl.launch.program import parse, run, shown, table
+
+PRESETS = ("lane-cfc", "lane-cfc-dense")
+SHIFTS = ("gaussian-noise:3", "observation-delay:3", "gain:3")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Run the demonstration."""
+
+    out: Path = Path("runs/demo")
+    """Folder for everything; a new one beside it when it exists."""
+    episodes: int = 60
+    """Expert episodes to learn from."""
+    steps: int = 400
+    """Gradient steps for each policy."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Record, train, evaluate, replay, report."""
+    options = parse(Arguments, argv, "demo")
+    start = time.monotonic()
+    out = _fresh(options.out)
+    demos = _record(out / "expert", options.episodes)
+    runs = [_train(preset, demos, out / preset, options) for preset in PRESETS]
+    rows = [row for path in [Path("expert"), *runs] for row in _evaluate(path)]
+    verified = _verify(demos)
+    video = _video(runs[0])
+    from neuroctl import report
+
+    page = report(*runs, out=out / "report.html")
+    sys.stdout.write("\n" + table(rows, ("policy", "condition", "return IQM", "95 % interval", "success")) + "\n\n")
+    sys.stdout.write(f"replay of expert episode 0: {verified}\n")
+    for label, path in (("runs", out), ("recording", demos), ("video", video), ("report", page)):
+        sys.stdout.write(f"{label.ljust(10)} {path}\n")
+    sys.stdout.write(f"done in {time.monotonic() - start:.0f} s; next: docs/first_hour.md\n")
+    return 0
+
+
+def _fresh(path: Path) -> Path:
+    number = 2
+    candidate = path
+    while candidate.exists():
+        candidate = path.with_name(f"{path.name}-{number}")
+        number += 1
+    return candidate
+
+
+def _record(out: Path, episodes: int) -> Path:
+    from neuroctl import record
+
+    config = registry.presets.load(PRESETS[0])()
+    with shown("recording the expert", episodes, "episodes") as progress:
+        record(
+            "expert",
+            out,
+            episodes=episodes,
+            env_id=config.env.id,
+            env_kwargs=config.env.kwargs(),
+            shifts=config.demonstrations.shifts,
+            progress=progress,
+        )
+    return out
+
+
+def _train(preset: str, demos: Path, out: Path, options: Arguments) -> Path:
+    from neuroctl import train
+
+    config = registry.presets.load(preset)()
+    source = replace(config.demonstrations, path=demos, episodes=options.episodes, shifts=())
+    sys.stderr.write(f"{preset}\n")
+    return train(replace(config, demonstrations=source, steps=options.steps), out=out, progress=shown).path
+
+
+def _evaluate(source: Path) -> list[tuple[str, ...]]:
+    from neuroctl import evaluate
+    from neuroctl.evaluation import save_evaluation
+
+    config = registry.presets.load(PRESETS[0])()
+    rows = []
+    with shown(f"evaluating {source.name}", 16 * (len(SHIFTS) + 1), "episodes") as progress:
+        for shifts in ((), *((s,) for s in SHIFTS)):
+            result = evaluate(
+                source,
+                episodes=16,
+                shifts=shifts,
+                env_id=config.env.id,
+                env_kwargs=config.evaluation_kwargs(),
+                progress=progress,
+            )
+            summary = result.summary()
+            if (source / "config.json").is_file():
+                save_evaluation(source, summary)
+            interval = f"{summary['return_iqm_low']:.0f} .. {summary['return_iqm_high']:.0f}"
+            condition = shifts[0] if shifts else "clean"
+            rows.append((source.name, condition, f"{summary['return_iqm']:.0f}", interval, f"{summary['success_rate']:.0%}"))
+    return rows
+
+
+def _verify(demos: Path) -> str:
+    from neuroctl import replay
+
+    result = replay(demos, episodes=[0])
+    return "every bit equal" if result.ok else str([*result.damaged, *result.differences][0])
+
+
+def _video(path: Path) -> Path:
+    from neuroctl import record
+    from neuroctl.video import replay_video
+
+    record(path, path / "episodes", episodes=1, width=1)
+    return replay_video(path / "episodes", 0, path / "videos" / "clean.mp4")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

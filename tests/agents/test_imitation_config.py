@@ -1,0 +1,65 @@
+"""Options of the imitation learner: out of range or without effect is an error."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from neuroctl.agents.imitation_config import ImitationConfig
+from neuroctl.errors import NeuroctlError, UnknownNameError
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "mlp", "rank": 3}, "agent.rank has no effect with cell 'mlp'; leave it out"),
+        ({"cell": "mlp", "sparsity": 0.5}, "agent.sparsity has no effect with cell 'mlp'"),
+        ({"cell": "mlp", "cfc_mode": "pure"}, "agent.cfc_mode has no effect with cell 'mlp'"),
+        ({"cell": "lstm", "cfc_mode": "default"}, "agent.cfc_mode has no effect with cell 'lstm'"),
+        ({"cell": "lstm", "frame_stack": 1}, "agent.frame_stack has no effect with cell 'lstm'"),
+        ({"cell": "cfc", "frame_stack": 4}, "agent.frame_stack has no effect with cell 'cfc'"),
+    ],
+)
+def test_an_option_without_effect_is_an_error(options, message):
+    with pytest.raises(NeuroctlError, match=message):
+        ImitationConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(n, 0) for n in ("hidden_size", "features", "sequence_length", "batch_size", "half_life")]
+    + [("learning_rate", 0.0), ("learning_rate", float("nan")), ("gradient_clip", -1.0), ("burn_in", -1)]
+    + [("rank", 0), ("rank", 65), ("sparsity", 1.0), ("sparsity", -0.1)],
+)
+def test_a_value_out_of_range_is_refused_by_name(name, value):
+    with pytest.raises(NeuroctlError, match=f"agent.{name} must be .*, got {value}"):
+        ImitationConfig(**{name: value})
+
+
+def test_a_frame_stack_of_nothing_is_refused():
+    with pytest.raises(NeuroctlError, match="agent.frame_stack must be >= 1, got 0"):
+        ImitationConfig(cell="mlp", frame_stack=0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("cell", "gru"), ("cell", None), ("cfc_mode", "Pure"), ("head", "beta")])
+def test_an_unknown_choice_is_refused_with_those_that_exist(name, value):
+    with pytest.raises(UnknownNameError, match=f"unknown agent.{name} '{value}'; .*known: "):
+        ImitationConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "cfc", "rank": 64, "sparsity": 0.0, "cfc_mode": "no_gate", "head": "squashed", "burn_in": 0},
+        {"cell": "lstm", "rank": 1, "sparsity": 0.99},
+        {"cell": "mlp", "frame_stack": 4, "head": "categorical"},
+    ],
+)
+def test_every_option_is_accepted_where_it_has_an_effect(options):
+    assert options.items() <= dataclasses.asdict(ImitationConfig(**options)).items()
+
+
+def test_importing_the_options_imports_no_torch():
+    check = "import neuroctl.agents.imitation_config, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

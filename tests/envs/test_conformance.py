@@ -1,0 +1,247 @@
+"""Every environment of ours, and every option that changes what is simulated or seen, keeps the same promises."""
+
+import itertools
+import pickle
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+
+import neuroctl  # noqa: F401
+from neuroctl.envs.single_env import SingleEnv
+from neuroctl.registry import shifts
+from neuroctl.vector import make_env
+
+STEPS = 500
+OPTIONS = {
+    "neuroctl/LaneFollow-v0": [
+        {},
+        {"observation": "state", "track": "random", "track_seeds": (0, 20), "max_steps": 60},
+        {"observation": "retina", "retina_size": (8, 32), "blackout_s": 0.5},
+        {"observation": "retina", "retina_size": (15, 50), "camera": "far", "track": "random", "track_seeds": (0, 5)},
+        {"discrete_steering": True, "crash_pause_s": 0.1},
+        {"dynamics": {"action_delay": 3, "mass": 1.5, "damping": 2.0}},
+    ]
+}
+IDS = [name for name in gym.registry if name.startswith("neuroctl/")]
+CASES = [pytest.param(i, o, id=f"{i.split('/')[1]}-{k}") for i in IDS for k, o in enumerate(OPTIONS.get(i, [{}]))]
+conformance = pytest.mark.parametrize(("env_id", "options"), CASES)
+
+
+def leaves(obs):
+    return list(obs.values()) if isinstance(obs, dict) else [obs]
+
+
+def equal(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    a, b = np.asarray(a), np.asarray(b)
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def draw_actions(env, steps, seed=0):
+    """Actions that wander, so that some episodes last and some end, `[steps, B, ...]`."""
+    rng, space, b = np.random.default_rng(seed), env.single_action_space, env.num_envs
+    if isinstance(space, gym.spaces.Discrete):
+        return np.repeat(rng.integers(space.n, size=(steps // 5 + 1, b)), 5, axis=0)[:steps]
+    wander = 0.3 * rng.standard_normal((steps, b, *space.shape)).cumsum(axis=0) / 3
+    middle, half = (space.high + space.low) / 2, (space.high - space.low) / 2
+    return (middle + half * np.sin(wander)).astype(space.dtype)
+
+
+def play(env, actions, seed=None):
+    """What reset and the steps returned; without a seed, goes on."""
+    result = [env.reset(seed=seed)] if seed is not None else []
+    return result + [env.step(action) for action in actions]
+
+
+@conformance
+def test_check_env_accepts_it_without_a_warning(env_id, options):
+    env = gym.make(env_id, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env.unwrapped, skip_render_check=True)
+    env.close()
+
+
+@conformance
+def test_same_seed_same_bits_and_another_seed_differs(env_id, options):
+    a, b = make_env(env_id, 3, options), make_env(env_id, 3, options)
+    actions = draw_actions(a, STEPS)
+    first = play(a, actions, seed=5)
+    for x, y in zip(first, play(b, actions, seed=5), strict=True):
+        assert all(equal(p, q) for p, q in zip(x, y, strict=True))
+    other = play(b, actions, seed=9)
+    assert not all(equal(x[0], y[0]) for x, y in zip(first, other, strict=True))
+
+
+@conformance
+def test_values_are_finite_inside_the_space_and_not_constant(env_id, options):
+    env = make_env(env_id, 4, options)
+    steps = play(env, draw_actions(env, STEPS), seed=0)
+    for obs, *rest in steps:
+        for leaf, space in zip(leaves(obs), leaves(getattr(env.observation_space, "spaces", env.observation_space))):
+            assert space.contains(leaf)
+            assert np.isfinite(leaf).all()
+        if len(rest) > 1:
+            assert np.isfinite(rest[0]).all()
+            assert rest[0].dtype == np.float64
+    for parts in zip(*(leaves(step[0]) for step in steps), strict=True):
+        if parts[0].ndim == 2:
+            spread = np.stack(parts).reshape(-1, parts[0].shape[1]).std(axis=0)
+            assert (spread > 1e-3).all(), f"constant entries: {np.flatnonzero(spread <= 1e-3)}"
+
+
+@conformance
+def test_returned_arrays_share_no_memory(env_id, options):
+    env = make_env(env_id, 2, options)
+    steps = play(env, draw_actions(env, 80), seed=0)
+    kept = [[leaf.copy() for leaf in leaves(step[0])] for step in steps]
+    play(env, draw_actions(env, 20))
+    for step, copies in zip(steps, kept, strict=True):
+        assert all(equal(leaf, copy) for leaf, copy in zip(leaves(step[0]), copies, strict=True))
+    arrays = [a for step in steps for a in every_array(step)]
+    for a, b in itertools.combinations(arrays[-60:], 2):
+        assert not np.shares_memory(a, b)
+
+
+def every_array(value):
+    if isinstance(value, np.ndarray):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else []
+    return [array for part in parts for array in every_array(part)]
+
+
+@conformance
+def test_single_environment_equals_a_row_of_a_vector(env_id, options):
+    vector, single = make_env(env_id, 3, options), gym.make(env_id, **options)
+    actions = draw_actions(vector, STEPS)
+    obs, info = vector.reset(seed=[7, 8, 9])
+    row = 1
+    obs1, info1 = single.reset(seed=8)
+    assert equal(obs1, obs[row])
+    ended = 0
+    for action in actions:
+        obs, reward, terminated, truncated, info = vector.step(action)
+        obs1, reward1, terminated1, truncated1, info1 = single.step(action[row])
+        assert (reward[row], terminated[row], truncated[row]) == (reward1, terminated1, truncated1)
+        if terminated1 or truncated1:
+            ended += 1
+            assert equal(obs1, info["final_obs"][row])
+            assert all(equal(value, info["final_info"][key][row]) for key, value in info1.items())
+            obs1, info1 = single.reset()
+        assert equal(obs1, obs[row])
+        assert all(equal(value, info[key][row]) for key, value in info1.items())
+    assert ended
+
+
+@conformance
+def test_rows_do_not_depend_on_their_neighbours(env_id, options):
+    narrow, wide = make_env(env_id, 2, options), make_env(env_id, 5, options)
+    actions, others = draw_actions(narrow, 300), draw_actions(wide, 300, seed=1)
+    a, _ = narrow.reset(seed=[3, 4])
+    b, _ = wide.reset(seed=[50, 60, 4, 70, 80])
+    for mine, foreign in zip(actions, others, strict=True):
+        foreign[2] = mine[1]
+        x, y = narrow.step(mine), wide.step(foreign)
+        assert all(equal(p[1], q[2]) for p, q in zip(x[:4], y[:4], strict=True))
+
+
+def _variants():
+    for param in CASES:
+        env_id, options = param.values
+        for name in [None, *shifts.names()]:
+            yield pytest.param(env_id, options, name, id=f"{param.id}-{name}")
+
+
+@pytest.mark.parametrize(("env_id", "options", "shift"), list(_variants()))
+def test_state_restored_in_mid_episode_is_exact(env_id, options, shift):
+    stack = [] if shift is None else [f"{shift}:3"]
+    probe = make_env(env_id, 1, options)
+    if shift and shifts.load(shift).fits(probe.single_observation_space, probe.single_action_space):
+        pytest.skip("this shift does not fit")
+    env, fresh = make_env(env_id, 3, options, stack), make_env(env_id, 2, options, stack)
+    actions = draw_actions(env, 230)
+    play(env, actions[:30], seed=11)
+    rows = np.array([2, 0])
+    fresh.set_state(None, env.get_state(rows))
+    assert equal(fresh.current_obs(), env.current_obs()[rows])
+    for action in actions[30:]:
+        x, y = env.step(action), fresh.step(action[rows])
+        assert all(equal(p[rows], q) for p, q in zip(x[:4], y[:4], strict=True))
+        if (done := y[2] | y[3]).any():
+            assert equal(x[4]["final_obs"][rows][done], y[4]["final_obs"][done])
+    a, b = env.get_state(rows), fresh.get_state()
+    assert a.keys() == b.keys()
+    assert all(equal(a[key], b[key]) for key in a), [key for key in a if not equal(a[key], b[key])]
+    assert equal(env.current_obs()[rows], fresh.current_obs())
+
+
+@conformance
+def test_pickled_environment_goes_on_alike(env_id, options):
+    env = make_env(env_id, 2, options)
+    actions = draw_actions(env, 60)
+    play(env, actions[:30], seed=0)
+    twin = pickle.loads(pickle.dumps(env))
+    for x, y in zip(play(env, actions[30:]), play(twin, actions[30:]), strict=True):
+        assert all(equal(p, q) for p, q in zip(x[:4], y[:4], strict=True))
+    assert pickle.loads(pickle.dumps(make_env(env_id, 2, options))).reset(seed=0)
+
+
+@conformance
+def test_autoreset_returns_the_next_episode_and_keeps_the_last_observation(env_id, options):
+    env = make_env(env_id, 4, options)
+    assert env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+    twin = make_env(env_id, 4, options)
+    play(env, [], seed=0)
+    seen = 0
+    for action in draw_actions(env, STEPS):
+        state = env.get_state()
+        obs, _, terminated, truncated, info = env.step(action)
+        done = terminated | truncated
+        assert ("final_obs" in info) == bool(done.any())
+        assert not (terminated & truncated).any()
+        if not done.any():
+            continue
+        seen += 1
+        assert (info["_final_obs"] == done).all()
+        assert (info["_final_info"] == done).all()
+        assert all(len(leaf) == 4 for leaf in leaves(info["final_obs"]))
+        # The next episode is the one that a reset of these rows alone would begin.
+        twin.set_state(None, state)
+        fresh, _ = twin.reset(options={"reset_mask": done})
+        assert equal(obs[done], fresh[done])
+        if seen == 5:
+            return
+    assert seen
+
+
+@conformance
+def test_reset_mask_touches_only_its_rows(env_id, options):
+    env = make_env(env_id, 3, options)
+    play(env, draw_actions(env, 10), seed=0)
+    before, state = env.current_obs(), env.get_state()
+    mask = np.array([False, True, False])
+    obs, _ = env.reset(seed=[None, 77, None], options={"reset_mask": mask})
+    assert equal(obs[~mask], before[~mask])
+    assert not equal(obs[mask], before[mask])
+    after = env.get_state()
+    assert all(equal(state[key][~mask], after[key][~mask]) for key in state)
+    assert equal(obs[1], make_env(env_id, 1, options).reset(seed=77)[0][0])
+
+
+@conformance
+def test_single_environment_resumes_after_an_end(env_id, options):
+    env = gym.make(env_id, **options).unwrapped
+    assert isinstance(env, SingleEnv)
+    env.reset(seed=0)
+    actions = draw_actions(env.vector, 1000)[:, 0]
+    while not any(env.step(actions[0])[2:4]):
+        actions = actions[1:]
+    state = env.get_state()
+    twin = gym.make(env_id, **options).unwrapped
+    twin.set_state(state)
+    assert equal(env.reset()[0], twin.reset()[0])

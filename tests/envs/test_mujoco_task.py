@@ -1,0 +1,202 @@
+"""A user's own robot (`arm.py`) gets everything from `MujocoTask`, and mistakes are named in one line."""
+
+import importlib.util
+import pickle
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from neuroctl.envs.dynamics import build_models, dynamics_table, load_model, scale_model
+from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.vector import make_env
+
+_spec = importlib.util.spec_from_file_location("arm_robot", Path(__file__).with_name("arm.py"))
+arm = importlib.util.module_from_spec(_spec)
+sys.modules["arm_robot"] = arm
+_spec.loader.exec_module(arm)
+
+
+def actions(steps, num_envs, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (steps, num_envs, 2)).astype(np.float32)
+
+
+def rollout(env, steps=60, seed=0, act=None):
+    obs, _ = env.reset(seed=seed)
+    out = [obs]
+    for action in actions(steps, env.num_envs) if act is None else act:
+        out.append(env.step(action)[0])
+    return np.stack(out)
+
+
+@pytest.fixture
+def registered():
+    gym.register("test/Arm-v0", entry_point=arm.Arm, vector_entry_point=arm.make_arm)
+    yield "test/Arm-v0"
+    del gym.registry["test/Arm-v0"]
+
+
+def test_own_robot_is_a_gymnasium_environment(registered):
+    check_env(gym.make(registered).unwrapped, skip_render_check=True)
+    env = gym.make_vec(registered, num_envs=3)
+    obs, _ = env.reset(seed=0)
+    assert obs.shape == (3, 8)
+    assert env.action_space.shape == (3, 2)
+    assert np.array_equal(obs[1], gym.make(registered).reset(seed=1)[0])
+
+
+def test_own_robot_takes_shifts_and_restores_its_state(registered):
+    env = make_env(registered, 2, {}, ["observation-delay:2", "gain:3", "gaussian-noise:1"])
+    act = actions(150, 2)
+    env.reset(seed=0)
+    for action in act[:50]:
+        env.step(action)
+    state = env.get_state()
+    after = [env.step(action) for action in act[50:]]
+    env.set_state(None, state)
+    for action, expected in zip(act[50:], after, strict=True):
+        for a, b in zip(env.step(action)[:4], expected[:4], strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_reward_reads_the_pose_after_the_step():
+    env = arm.make_arm(2)
+    env.reset(seed=0)
+    _, reward, *_ = env.step(np.ones((2, 2), np.float32))
+    data = mujoco.MjData(env.models[0])
+    for b in range(2):
+        data.qpos[:] = env.datas[b].qpos
+        mujoco.mj_kinematics(env.models[0], data)
+        assert reward[b] == -np.hypot(*(data.site("hand").xpos[:2] - env.variable("target")[b]))
+
+
+@pytest.mark.parametrize("key", ["mass", "damping", "gain"])
+def test_dynamics_change_motion_and_one_changes_no_bit(key):
+    plain = rollout(arm.make_arm(2))
+    assert rollout(arm.make_arm(2, dynamics={key: 1.0})).tobytes() == plain.tobytes()
+    mixed = rollout(arm.make_arm(2, dynamics={key: [1.0, 1.5]}))
+    assert np.array_equal(mixed[:, 0], plain[:, 0])
+    assert np.abs(mixed[:, 1] - plain[:, 1]).max() > 1e-3
+
+
+def test_rows_with_equal_dynamics_share_a_model():
+    env = arm.make_arm(4, dynamics={"mass": [1, 2, 1, 2]})
+    assert env.models[0] is env.models[2]
+    assert env.models[1] is env.models[3]
+    assert env.models[1].body_mass[1] == 2 * env.models[0].body_mass[1]
+
+
+def test_action_delay_shifts_the_actions_in_time():
+    delay, act = 3, actions(60, 2)
+    early = np.concatenate([np.zeros((delay, 2, 2), np.float32), act[:-delay]])
+    late = rollout(arm.make_arm(2, dynamics={"action_delay": delay}), act=act)
+    assert late.tobytes() == rollout(arm.make_arm(2), act=early).tobytes()
+    mixed = rollout(arm.make_arm(2, dynamics={"action_delay": [0, delay]}), act=act)
+    assert np.array_equal(mixed[:, 1], late[:, 1])
+    assert np.array_equal(mixed[:, 0], rollout(arm.make_arm(2), act=act)[:, 0])
+
+
+def test_geom_friction_is_scaled():
+    model = load_model(arm.XML)
+    scaled = build_models(model, dynamics_table({"friction": 0.5}, 1), scale_model)[0]
+    assert np.array_equal(scaled.geom_friction, model.geom_friction * 0.5)
+
+
+def test_model_hash_tells_dynamics_and_delays_apart():
+    hashes = [arm.make_arm(1, dynamics=d).model_hash() for d in ({}, {"mass": 2}, {"action_delay": 1})]
+    assert len(set(hashes)) == 3
+    assert arm.make_arm(1).model_hash() == hashes[0] == arm.make_arm(1, dynamics={"mass": 1}).model_hash()
+
+
+def test_xml_may_be_a_file(tmp_path):
+    path = tmp_path / "arm.xml"
+    path.write_text(arm.XML)
+    assert load_model(path).nq == load_model(str(path)).nq == 2
+
+
+def test_pickled_before_and_during_an_episode():
+    act = actions(20, 2)
+    assert rollout(pickle.loads(pickle.dumps(arm.make_arm(2))), act=act).shape == (21, 2, 8)
+    env = arm.make_arm(2)
+    rollout(env, act=act)
+    twin = pickle.loads(pickle.dumps(env))
+    assert twin.step(act[0])[0].tobytes() == env.step(act[0])[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.zeros((2, 3)), r"actions have shape \(2, 3\); expected \(2, 2\)"),
+        (np.zeros(2), "expected"),
+        (np.full((2, 2), np.nan), "actions must be finite numbers"),
+        (np.full((2, 2), "x"), "actions must be finite numbers"),
+    ],
+)
+def test_bad_actions_are_named(action, message):
+    env = arm.make_arm(2)
+    env.reset(seed=0)
+    with pytest.raises(NeuroctlError, match=message) as caught:
+        env.step(action)
+    assert "\n" not in str(caught.value)
+
+
+def test_actions_beyond_the_bounds_are_clipped():
+    act = actions(20, 2) * 5
+    assert rollout(arm.make_arm(2), act=act).tobytes() == rollout(arm.make_arm(2), act=np.clip(act, -1, 1)).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dynamics": {"weight": 2}}, "unknown dynamics 'weight'; known: mass, friction, damping, gain, action_delay"),
+        ({"dynamics": {"mass": [1, 2, 3]}}, "dynamics 'mass' has shape"),
+        ({"dynamics": {"mass": -1}}, "allowed: a factor >= 0"),
+        ({"dynamics": {"action_delay": 1.5}}, "allowed: a whole number from 0 to 50"),
+        ({"control_dt_s": 0.015}, "not a multiple of the model's timestep"),
+        ({"max_steps": 0}, "must be at least 1"),
+        ({"render_mode": "human"}, "unknown render_mode 'human'; allowed: None, 'rgb_array'"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(NeuroctlError, match=message):
+        arm.make_arm(2, **options)
+
+
+def test_bad_calls_are_named():
+    env = arm.make_arm(2)
+    with pytest.raises(NeuroctlError, match=r"step\(\) before reset"):
+        env.step(np.zeros((2, 2)))
+    with pytest.raises(NeuroctlError, match=r"get_state\(\) before reset"):
+        env.get_state()
+    env.reset(seed=0)
+    with pytest.raises(NeuroctlError, match="unknown reset option 'speed'; allowed: 'reset_mask'"):
+        env.reset(options={"speed": 2})
+    with pytest.raises(NeuroctlError, match="reset_mask has type"):
+        env.reset(options={"reset_mask": [1, 0]})
+    state = env.get_state()
+    with pytest.raises(NeuroctlError, match="environment state 'variable/target': expected shape"):
+        env.set_state(None, {key: value for key, value in state.items() if key != "variable/target"})
+    with pytest.raises(NeuroctlError, match="has no expert"):
+        env.expert_action()
+    with pytest.raises(NeuroctlError, match="render_mode='rgb_array'"):
+        env.render()
+    with pytest.raises(NeuroctlError, match="unknown task variable 'goal'; known: target"):
+        env.variable("goal")
+    with pytest.raises(NeuroctlError, match="field 'cfrc_ext' cannot be read; allowed: xpos"):
+        env._batch.kinematic("cfrc_ext")
+    with pytest.raises(NeuroctlError, match="MuJoCo cannot compile the robot"):
+        load_model("<mujoco><nothing/></mujoco>")
+
+
+def test_diverging_physics_stops_with_row_and_step(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its log there
+    env = arm.make_arm(2)
+    env.reset(seed=0)
+    env.step(np.zeros((2, 2)))
+    env.datas[1].qvel[:] = np.nan
+    with pytest.raises(NonFiniteError, match="physics of row 1 diverged .* at step 2"):
+        env.step(np.zeros((2, 2)))

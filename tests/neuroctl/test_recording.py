@@ -1,0 +1,343 @@
+"""An episode that stands in the index survives a kill, is what happened bit for bit, and its damage is named."""
+
+import dataclasses
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from neuroctl.contracts import Listener, Step
+from neuroctl.errors import DamagedFileError, FormatVersionError, NeuroctlError
+from neuroctl.loop import ClosedLoop
+from neuroctl.recording import (
+    Recorder,
+    Recording,
+    dataset_info,
+    decode_episode,
+    encode_episode,
+    flatten,
+    pack_image,
+    unflatten,
+    unpack_image,
+)
+from neuroctl.rollouts import record
+from neuroctl.scripted import ScriptedAgent
+from neuroctl.vector import make_env
+from tests.neuroctl.toys import POINT, record_points
+
+Kill = Callable[..., None]
+
+
+class Witness(Listener):
+    """Keeps everything the loop did."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def on_step(self, step: Step) -> None:
+        self.steps.append(step)
+
+
+def make(path: Path, episodes: int = 6, **options: Any) -> Recording:
+    return record("expert", path, episodes=episodes, seed=7, env_id=POINT, width=4, **options)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("image", [False, True])
+def test_a_recording_holds_every_bit_of_what_happened(tmp_path: Path, image: bool) -> None:
+    kwargs = {"image": image, "min_steps": 3, "max_steps": 30}
+    env = make_env(POINT, 3, kwargs)
+    info = dataset_info(env, POINT, kwargs, (), agent="random", policy_hash="", seed=1, width=3)
+    recording, witness = Recording.create(tmp_path / "r", info), Witness()
+    recorder = Recorder(recording, [5, None, 6], [11, 12, 13], state_every=4)
+    ClosedLoop(env, ScriptedAgent("random", env), [recorder, witness]).run_episodes([11, 12, 13], 1)
+
+    assert recording.numbers() == Recording(tmp_path / "r").numbers() == [5, 6]
+    for number, row, seed in ((5, 0, 11), (6, 2, 13)):
+        episode = Recording(tmp_path / "r").episode(number)
+        length = next(i for i, s in enumerate(witness.steps) if s.done[row]) + 1
+        steps = witness.steps[:length]
+        assert len(episode) == length == episode.info["length"]
+        obs = flatten("obs", episode.obs)
+        for key in flatten("obs", steps[0].obs):
+            rows = [flatten("obs", s.obs)[key][row] for s in steps]
+            rows.append(flatten("obs", steps[-1].info["final_obs"])[key][row])
+            assert same(obs[key], np.stack(rows)), key
+        assert same(episode.action, np.stack([s.action[row] for s in steps]))
+        assert same(episode.reward, np.array([s.reward[row] for s in steps]))
+        assert same(episode.label, episode.action)
+        assert (episode.terminated, episode.truncated) == (steps[-1].terminated[row], steps[-1].truncated[row])
+        assert episode.info["return"] == np.cumsum(episode.reward)[-1]
+        assert episode.info["final/success"] == float(steps[-1].info["final_info"]["success"][row])
+        assert (episode.info["seed"], episode.info["row"]) == (seed, row)
+        assert len(episode.states["position"]) == (length - 1) // 4 + 1
+        assert episode.states["steps"].tolist() == list(range(0, length, 4))
+
+
+def test_8_bit_images_are_stored_as_bytes_and_read_exactly(tmp_path: Path) -> None:
+    recording = make(tmp_path, 1, env_kwargs={"image": True, "min_steps": 12})
+    with np.load(tmp_path / "episodes" / "000000.npz") as archive:
+        assert archive["u8:obs/image"].dtype == np.uint8
+    image = recording.episode(0).obs["image"]
+    assert image.dtype == np.float32 and same(image, np.rint(image * 255).astype(np.float32) / np.float32(255))
+
+
+def test_packing_changes_no_bit_of_any_image() -> None:
+    levels = unpack_image(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    assert pack_image(levels).dtype == np.uint8 and same(unpack_image(pack_image(levels)), levels)
+    for odd in (-0.0, np.nan, np.inf, 2.0, -1 / 255, 256 / 255, np.nextafter(np.float32(1), np.float32(0)), 1e-45):
+        image = levels.copy()
+        image[3, 4] = odd
+        assert same(pack_image(image), image), odd
+    for other in (levels.astype(np.float64), levels[0], np.ones((2, 2), np.int64), np.ones((2, 2), np.uint8)):
+        assert pack_image(other) is other
+
+
+def wild(step: int, kind: str) -> NDArray[Any]:
+    """Observations of two rows in which some steps can be packed as bytes and some cannot."""
+    image = np.full((2, 2, 3), step % 3 / np.float32(255), np.float32)
+    if kind == "mixed" and step % 2:
+        image[0] = 0.1234567
+    if kind == "negative zero" and step == 2:
+        image[:, 0, 0] = -0.0
+    if kind == "bytes":
+        return np.rint(image * 255).astype(np.uint8)
+    return image[:, 0, 0].copy() if kind == "scalar" else image
+
+
+@pytest.mark.parametrize("kind", ["packed", "mixed", "negative zero", "bytes", "scalar"])
+def test_episodes_of_mixed_images_are_lossless(tmp_path: Path, kind: str) -> None:
+    env = make_env(POINT, 2)
+    info = dataset_info(env, POINT, {}, (), agent="random", policy_hash="", seed=0, width=2)
+    recording = Recording.create(tmp_path / "r", info)
+    recorder = Recorder(recording, [0, 1], [0, 0])
+    env.reset(seed=0)
+    recorder.on_begin(env, wild(0, kind), {})
+    for t in range(4):
+        last = np.full(2, t == 3)
+        step = Step(
+            t, wild(t, kind), np.full(2, t == 0), np.zeros((2, 1)), np.float64([0.1, -0.0]), last, ~last & last,
+            wild(0, kind), {"final_obs": wild(4, kind)},
+        )  # fmt: skip
+        recorder.on_step(step)
+    for row in range(2):
+        episode = recording.episode(row)
+        assert same(episode.obs, np.stack([wild(t, kind)[row] for t in range(5)]))
+        assert same(episode.reward, np.full(4, [0.1, -0.0][row]))
+
+
+def test_equal_episodes_give_equal_bytes_and_nested_names_survive(tmp_path: Path) -> None:
+    tree = {"a": np.arange(3), "b": {"c": np.float32([[-0.0]]), "d": {"e": np.array(True)}}}
+    arrays = flatten("obs", tree)
+    assert set(arrays) == {"obs/a", "obs/b/c", "obs/b/d/e"}
+    assert encode_episode(arrays) == encode_episode(dict(arrays))
+    back = unflatten(decode_episode(encode_episode(arrays), tmp_path), "obs")
+    assert same(back["b"]["c"], tree["b"]["c"]) and same(back["b"]["d"]["e"], np.array(True))  # type: ignore[index]
+
+
+@pytest.mark.parametrize("trial", range(6))
+def test_an_indexed_episode_survives_sigkill(tmp_path: Path, kill_at: Kill, trial: int) -> None:
+    index = tmp_path / "r" / "index.jsonl"
+    wait = random.Random(trial).uniform(0, 0.1)
+    started = lambda: index.exists() and index.stat().st_size > 0  # noqa: E731
+    kill_at(record_points, tmp_path / "r", 10_000, 0.0005, started=started, after_s=wait)
+    recording = Recording(tmp_path / "r")
+    assert len(recording) > 0 and recording.check() == []
+    whole = record("expert", tmp_path / "whole", episodes=len(recording) + 8, seed=7, env_id=POINT, width=4)
+    for number in recording.numbers()[:20]:
+        if number in whole.index:
+            assert same(recording.episode(number).reward, whole.episode(number).reward)
+
+
+def test_a_killed_recording_is_completed_to_the_bytes_of_an_uninterrupted_one(tmp_path: Path, kill_at: Kill) -> None:
+    index = tmp_path / "r" / "index.jsonl"
+    for lines in (1, 6, 11):
+        started = lambda lines=lines: index.exists() and index.read_bytes().count(b"\n") >= lines  # noqa: E731
+        kill_at(record_points, tmp_path / "r", 400, 0.0005, started=started, after_s=0.01)
+        with index.open("ab") as file:
+            file.write(b'{"episode": 399, "fi')  # what a kill in the middle of the line would leave
+    assert 11 <= len(Recording(tmp_path / "r")) < 400
+    record_points(tmp_path / "r", 60, 0.0005)
+    record_points(tmp_path / "whole", 60, 0.0005)
+    found = contents(tmp_path / "r")
+    wanted = contents(tmp_path / "whole")
+    beyond = [name for name in found if name not in wanted and name.endswith(".npz")]
+    assert all(int(Path(name).stem) >= 60 for name in beyond)
+    ours = {name: data for name, data in found.items() if name not in beyond}
+    assert ours.keys() == wanted.keys()
+    lines = [line for line in ours["index.jsonl"].splitlines() if json.loads(line)["episode"] < 60]
+    assert lines == wanted["index.jsonl"].splitlines()
+    assert all(ours[name] == wanted[name] for name in wanted if name != "index.jsonl")
+
+
+def test_a_recording_completed_in_process_equals_an_uninterrupted_one_byte_for_byte(tmp_path: Path) -> None:
+    make(tmp_path / "r", 3)
+    (tmp_path / "r" / "episodes" / ".000005.npz.tmp-1").write_bytes(b"left by a kill")
+    (tmp_path / "r" / "episodes" / "000004.npz").write_bytes(b"written, not indexed")
+    make(tmp_path / "r", 3)  # nothing is missing
+    make(tmp_path / "r", 10)
+    make(tmp_path / "whole", 10)
+    assert contents(tmp_path / "r") == contents(tmp_path / "whole")
+
+
+def test_a_torn_index_line_costs_only_itself(tmp_path: Path) -> None:
+    make(tmp_path, 3)
+    with (tmp_path / "index.jsonl").open("ab") as file:
+        file.write(b'{"episode": 3, "file": "0000')
+    recording = Recording(tmp_path)
+    assert recording.numbers() == [0, 1, 2] and recording.check() == []
+    assert make(tmp_path, 5).numbers() == Recording(tmp_path).numbers() == [0, 1, 2, 3, 4]
+
+
+def test_a_flipped_byte_anywhere_in_an_episode_is_named_and_the_rest_loads(tmp_path: Path) -> None:
+    recording = make(tmp_path, 3)
+    path = tmp_path / "episodes" / "000001.npz"
+    sound = path.read_bytes()
+    for place in random.Random(0).sample(range(len(sound)), 40):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 4]) + sound[place + 1 :])
+        with pytest.raises(DamagedFileError, match=r"episode 1: .*000001\.npz is damaged"):
+            recording.episode(1)
+        assert len(recording.check()) == 1
+    assert len(recording.episode(0)) and len(recording.episode(2))
+
+
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_a_truncated_or_missing_episode_is_named_and_the_rest_loads(tmp_path: Path, left: int) -> None:
+    recording = make(tmp_path, 3)
+    path = tmp_path / "episodes" / "000001.npz"
+    path.write_bytes(path.read_bytes()[:left])
+    (tmp_path / "episodes" / "000002.npz").unlink()
+    one, two = recording.check()
+    assert "episode 1" in one and "damaged" in one and "episode 2" in two and "missing" in two
+    assert len(recording.episode(0))
+
+
+def test_a_flipped_byte_anywhere_in_the_index_is_named_and_the_rest_loads(tmp_path: Path) -> None:
+    make(tmp_path, 2)
+    index = tmp_path / "index.jsonl"
+    sound = index.read_bytes()
+    before = Recording(tmp_path).index
+    for place in range(len(sound)):
+        for flip in (1, 2, 8):
+            index.write_bytes(sound[:place] + bytes([sound[place] ^ flip]) + sound[place + 1 :])
+            recording = Recording(tmp_path)
+            same_meaning = recording.index == before and not recording.damaged_lines
+            assert recording.check() or same_meaning or place == len(sound) - 1, index.read_bytes()
+            assert all(recording.episode(n) for n in recording.numbers() if recording.index[n] == before[n])
+
+
+def test_an_archive_with_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
+    recording = make(tmp_path / "r", 1)
+    trace = tmp_path / "exploded"
+
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(trace),)
+
+    path = tmp_path / "r" / "episodes" / "000000.npz"
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=True, obs=np.array([Bomb()], dtype=object))
+    with pytest.raises(DamagedFileError, match=r"000000\.npz is damaged"):
+        recording.arrays(0)
+    with pytest.raises(DamagedFileError, match=r"000000\.npz is damaged"):
+        decode_episode(path.read_bytes(), path)
+    with pytest.raises(DamagedFileError, match="is damaged"):
+        decode_episode(b"\x80\x04" + path.read_bytes(), path)
+    assert not trace.exists()
+
+
+def test_recording_into_a_folder_with_other_settings_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "r", 2)
+    before = contents(tmp_path / "r")
+    with pytest.raises(NeuroctlError, match=r"other settings \(seed: 7 there, 8 asked\); choose another folder"):
+        record("expert", tmp_path / "r", episodes=4, seed=8, env_id=POINT, width=4)
+    with pytest.raises(NeuroctlError, match=r"env_kwargs: \{\} there, \{'friction': 2.0\} asked; model_hash: "):
+        make(tmp_path / "r", 4, env_kwargs={"friction": 2.0})
+    assert contents(tmp_path / "r") == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(NeuroctlError, match="is not empty and holds no recording"):
+        make(tmp_path / "mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, 1)
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2, "new_field": 1}))
+    with pytest.raises(FormatVersionError, match=r"recording format 2; this neuroctl reads up to 1"):
+        Recording(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'"a"', b"{}", b'{"format": "1"}', b'{"shifts": 3}'])
+def test_a_damaged_description_is_named(tmp_path: Path, content: bytes | None) -> None:
+    make(tmp_path, 1)
+    path = tmp_path / "dataset.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"dataset\.json is (missing|damaged)"):
+        Recording(tmp_path)
+
+
+def test_what_does_not_exist_is_answered_with_what_does(tmp_path: Path) -> None:
+    recording = make(tmp_path / "r", 3)
+    with pytest.raises(NeuroctlError, match=r"no episode 9 in .*; episodes there: 0\.\.2"):
+        recording.episode(9)
+    with pytest.raises(NeuroctlError, match="no such folder"):
+        Recording(tmp_path / "nowhere")
+    with pytest.raises(NeuroctlError, match="holds 3 episodes; 4 are asked for"):
+        recording.head(4)
+    assert recording.head(2).numbers() == [0, 1] and len(recording) == 3
+
+
+def test_no_space_left_while_recording_keeps_what_is_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, 4)
+    fsync = os.fsync
+    left = iter(range(9))
+
+    def full(handle: int) -> None:
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            make(tmp_path, 40)
+    recording = Recording(tmp_path)
+    assert len(recording) >= 6 and recording.check() == []
+    assert make(tmp_path, 12).check() == []
+
+
+def test_a_recording_says_what_made_it(tmp_path: Path) -> None:
+    info = make(tmp_path, 1, env_kwargs={"friction": 2.0}).info
+    assert (info.env_id, info.env_kwargs, info.agent, info.seed, info.width) == (POINT, {"friction": 2.0}, "expert", 7, 4)
+    assert info.model_hash and info.versions["numpy"] == np.__version__
+    assert dataclasses.asdict(Recording(tmp_path).info) == dataclasses.asdict(info)
+    assert Recording(tmp_path).version_differences() == []
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def test_recording_300_episodes_keeps_memory_flat(tmp_path: Path) -> None:
+    kwargs = {"image": True, "min_steps": 150, "max_steps": 160}
+    record("random", tmp_path / "warm", episodes=16, env_id=POINT, env_kwargs=kwargs)
+    before = resident_mb()
+    record("random", tmp_path / "r", episodes=300, env_id=POINT, env_kwargs=kwargs)
+    assert resident_mb() - before < 20  # kept in memory, as floats, it would be more
+    assert 300 * 150 * 23 * 4 / 2**20 > 3
