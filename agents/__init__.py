@@ -1,5 +1,9 @@
 """Cells, policies and learners; this module only registers their names."""
 
-from neuroctl.registry import agents
+from neuroctl.registry import agents, cells
 
 agents.register("imitation", "neuroctl.agents.imitation:ImitationAgent", "behaviour cloning and DAgger on sequences")
+
+cells.register("cfc", "neuroctl.agents.policies:make_cfc", "closed-form continuous-time cell, dense or low-rank sparse")
+cells.register("lstm", "neuroctl.agents.policies:make_lstm", "LSTM, dense or low-rank sparse")
+cells.register("mlp", "neuroctl.agents.policies:make_mlp", "feed-forward, with or without stacked frames")

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from neuroctl import registry
 from neuroctl.config import AgentConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
+
+OURS = ("cfc", "lstm", "mlp")
+"""Cells whose options are known here; a registered cell may use any of them."""
 
 
 @dataclass(frozen=True)
@@ -13,8 +17,8 @@ class ImitationConfig(AgentConfig):
 
     name: str = "imitation"
     """Registered name of the agent."""
-    cell: Literal["cfc", "lstm", "mlp"] = "cfc"
-    """Recurrent cell; mlp has no memory beyond its frame_stack."""
+    cell: str = "cfc"
+    """Recurrent cell by name: cfc, lstm, mlp (no memory beyond its frame_stack), or a registered one."""
     hidden_size: int = 64
     """Units of the cell."""
     rank: int | None = None
@@ -44,8 +48,9 @@ class ImitationConfig(AgentConfig):
 
     def __post_init__(self) -> None:
         """Refuse values out of range and options without effect."""
+        if self.cell not in registry.cells.entries:
+            raise UnknownNameError("cell", self.cell, registry.cells.names())
         for name, choices in (
-            ("cell", ("cfc", "lstm", "mlp")),
             ("cfc_mode", (None, "default", "no_gate", "pure")),
             ("head", (None, "gaussian", "squashed", "categorical")),
         ):
@@ -67,7 +72,7 @@ class ImitationConfig(AgentConfig):
             ("cfc_mode", "cfc"),
             ("frame_stack", "mlp"),
         ):
-            if getattr(self, name) is not None and self.cell not in cells.split():
+            if getattr(self, name) is not None and self.cell in OURS and self.cell not in cells.split():
                 raise NeuroctlError(f"agent.{name} has no effect with cell {self.cell!r}; leave it out")
         if self.rank is not None and not 1 <= self.rank <= self.hidden_size:
             raise NeuroctlError(f"agent.rank must be in 1..{self.hidden_size} (hidden_size), got {self.rank}")

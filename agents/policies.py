@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from neuroctl import registry
 from neuroctl.contracts import Spaces
 from neuroctl.policy import Policy, State
 
@@ -49,23 +50,33 @@ class CellPolicy(Policy):
         return self.readout(y), state
 
 
-def make_cell(config: ImitationConfig, seed: int) -> Cell:
-    """The cell of a configuration; its mask and factors are keyed by `seed`."""
-    if config.cell == "mlp":
-        return FeedForward(config.features, config.hidden_size, frame_stack=config.frame_stack or 1)
-    recurrent = None
-    if config.rank is not None or config.sparsity is not None:
-        recurrent = LowRankSparse(
-            config.hidden_size, config.rank or config.hidden_size, config.sparsity or 0.0, seed=seed
-        )
-    if config.cell == "lstm":
-        return LSTM(config.features, config.hidden_size, recurrent=recurrent)
-    mode = config.cfc_mode or "default"
+def _recurrent(config: ImitationConfig, seed: int) -> LowRankSparse | None:
+    """The specification of the recurrent weights, or None when they are dense."""
+    if config.rank is None and config.sparsity is None:
+        return None
+    rank = config.hidden_size if config.rank is None else config.rank
+    return LowRankSparse(config.hidden_size, rank, config.sparsity or 0.0, seed=seed)
+
+
+def make_cfc(config: ImitationConfig, seed: int) -> Cell:
+    """CfC without a backbone."""
+    mode, recurrent = config.cfc_mode or "default", _recurrent(config, seed)
     return CfC(config.features, config.hidden_size, mode=mode, backbone_units=0, recurrent=recurrent)
+
+
+def make_lstm(config: ImitationConfig, seed: int) -> Cell:
+    """LSTM."""
+    return LSTM(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
+
+
+def make_mlp(config: ImitationConfig, seed: int) -> Cell:
+    """Feed-forward layer over the last `frame_stack` inputs."""
+    return FeedForward(config.features, config.hidden_size, frame_stack=config.frame_stack or 1)
 
 
 def make_policy(config: ImitationConfig, spaces: Spaces, seed: int) -> CellPolicy:
     """The policy of a configuration for an environment's spaces."""
     head = make_head(spaces.action, config.head)
     encoder = make_encoder(spaces.observation, config.features)
-    return CellPolicy(encoder, make_cell(config, seed), head, head.outputs)
+    cell: Cell = registry.cells.load(config.cell)(config, seed)
+    return CellPolicy(encoder, cell, head, head.outputs)

@@ -35,6 +35,7 @@ class Sequences:
 
     def __init__(self) -> None:
         self._obs: list[NDArray[Any]] = []
+        self._packed: list[bool] = []
         self._labels: list[NDArray[Any]] = []
 
     def add(self, recording: Recording) -> None:
@@ -48,6 +49,7 @@ class Sequences:
             if isinstance(episode.obs, dict):
                 raise NeuroctlError(f"{recording.path}: imitation from dict observations is not supported")
             self._obs.append(pack_image(episode.obs[:-1]))
+            self._packed.append(self._obs[-1].dtype != episode.obs.dtype)
             self._labels.append(episode.label)
 
     def __len__(self) -> int:
@@ -56,13 +58,19 @@ class Sequences:
     def statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation over all observations, each of one observation's shape."""
         total = sum(len(o) for o in self._obs)
-        mean = sum(_float(o).sum(0, dtype=np.float64) for o in self._obs) / total
-        square = sum(((_float(o) - mean) ** 2).sum(0, dtype=np.float64) for o in self._obs) / total
+        episodes = range(len(self._obs))
+        mean = sum(self._seen(k).sum(0, dtype=np.float64) for k in episodes) / total
+        square = sum(((self._seen(k) - mean) ** 2).sum(0, dtype=np.float64) for k in episodes) / total
         return mean, np.sqrt(square)
+
+    def _seen(self, episode: int, steps: slice = slice(None)) -> NDArray[Any]:
+        """Observations as the policy saw them: floats that were packed are unpacked, an 8-bit camera's stay bytes."""
+        obs = self._obs[episode][steps]
+        return unpack_image(obs) if self._packed[episode] else obs
 
     def window(self, episode: int, start: int, length: int) -> tuple[NDArray[Any], NDArray[Any], int]:
         """Observations and labels from `start`, at most `length` steps, and how many there are."""
-        obs = _float(self._obs[episode][start : start + length])
+        obs = self._seen(episode, slice(start, start + length))
         return obs, self._labels[episode][start : start + length], len(obs)
 
     def length(self, episode: int) -> int:
@@ -71,14 +79,10 @@ class Sequences:
 
     def empty_batch(self, length: int, width: int) -> Batch:
         """A batch of zeros."""
-        obs = np.zeros((length, width, *self._obs[0].shape[1:]), dtype=_float(self._obs[0][:1]).dtype)
+        obs = np.zeros((length, width, *self._obs[0].shape[1:]), dtype=self._seen(0, slice(1)).dtype)
         label = np.zeros((length, width, *self._labels[0].shape[1:]), dtype=self._labels[0].dtype)
         first = np.zeros((length, width), dtype=np.bool_)
         return Batch(obs, label, first, np.zeros((length, width), dtype=np.float32))
-
-
-def _float(obs: NDArray[Any]) -> NDArray[Any]:
-    return unpack_image(obs) if obs.dtype == np.uint8 else obs
 
 
 def random_windows(data: Sequences, seed: int, update: int, length: int, width: int) -> Batch:

@@ -23,8 +23,7 @@ Frame = NDArray[np.uint8]
 
 def map_centre(track: Track) -> NDArray[np.float64]:
     """Middle `[2]` of the square of `SIDE_M` that holds a track, m."""
-    centre: NDArray[np.float64] = track.origin * CELL_M + SIDE_M / 2
-    return centre
+    return np.asarray(track.origin * CELL_M + SIDE_M / 2, np.float64)
 
 
 def ground_map(track: Track, pixels: int) -> Frame:

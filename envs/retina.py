@@ -95,12 +95,16 @@ def average(image, block, rows, row_weights, columns, column_weights, out):  # t
     height, width = block
     if height > 0:
         scale = np.float32(255.0 / (height * width))
+        column = np.empty(image.shape[1], np.float32)
         for r in range(out.shape[0]):
+            column[:] = image[r * height]
+            for i in range(1, height):
+                for c in range(image.shape[1]):
+                    column[c] += image[r * height + i, c]
             for c in range(out.shape[1]):
                 total = np.float32(0)
-                for i in range(height):
-                    for j in range(width):
-                        total += image[r * height + i, c * width + j]
+                for j in range(width):
+                    total += column[c * width + j]
                 out[r, c] = LEVELS[min(max(int(total * scale + np.float32(0.5)), 0), 255)]
         return
     sums = np.zeros((out.shape[0] + 1, out.shape[1] + 1), np.float32)

@@ -168,7 +168,7 @@ class Friction(Shift):
 
     name = "friction"
     kind: ClassVar[Literal["wrapper", "dynamics"]] = "dynamics"
-    levels = (1.0, 0.8, 0.6, 0.4, 0.25, 0.15)
+    levels = (1.0, 0.6, 0.35, 0.2, 0.13, 0.09)
 
     @classmethod
     def dynamics(cls, severity: int) -> dict[str, float]:

@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     environments = sorted(name for name in gym.registry if name.startswith("neuroctl/"))
     sys.stdout.write("environments (any other Gymnasium id works too)\n")
     sys.stdout.write("".join(f"  {name}\n" for name in environments))
-    for title, names in (("presets", registry.presets), ("agents", registry.agents), ("shifts", registry.shifts)):
+    kinds = ("presets", "agents", "cells", "shifts")
+    for title, names in ((kind, getattr(registry, kind)) for kind in kinds):
         rows = [(f"  {name}", names.entries[name].summary) for name in names.names()]
         sys.stdout.write(table(rows, (title, "")) + "\n")
     return 0

@@ -180,7 +180,9 @@ class Recording:
         if not self.path.is_dir():
             raise NeuroctlError(f"no recording at {self.path}: no such folder")
         content = read_json(self.path / "dataset.json")
-        if content.get("format", 0) > FORMAT:
+        if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+            raise DamagedFileError(f"{self.path / 'dataset.json'} is damaged: it has no format")
+        if content["format"] > FORMAT:
             raise FormatVersionError(
                 f"{self.path} has recording format {content['format']}; this neuroctl reads up to {FORMAT}: update it"
             )
@@ -215,6 +217,8 @@ class Recording:
                 detail = "; ".join(f"{k}: {old[k]!r} there, {new[k]!r} asked" for k in differing)
                 raise NeuroctlError(f"{folder} holds a recording with other settings ({detail}); choose another folder")
             cut_torn_line(folder / "index.jsonl")
+            for leftover in folder.rglob(".*.tmp-*"):
+                leftover.unlink()
             return recording
         if folder.exists() and any(folder.iterdir()):
             raise NeuroctlError(f"{folder} is not empty and holds no recording; choose another folder")
@@ -396,6 +400,12 @@ def scalar_columns(info: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
     }
 
 
+def model_hash(env: Vector) -> str:
+    """SHA-256 of the simulator's models of all rows; empty where the environment gives none."""
+    method = getattr(env.unwrapped, "model_hash", None)
+    return str(method()) if method else ""
+
+
 def dataset_info(
     env: Vector,
     env_id: str,
@@ -408,14 +418,13 @@ def dataset_info(
     width: int,
 ) -> DatasetInfo:
     """Describe a recording that is about to be made in `env`."""
-    model_hash = getattr(env.unwrapped, "model_hash", None)
     return DatasetInfo(
         env_id=env_id,
         env_kwargs=dict(env_kwargs),
         shifts=tuple(shifts),
         agent=agent,
         policy_hash=policy_hash,
-        model_hash=model_hash() if model_hash else "",
+        model_hash=model_hash(env),
         seed=seed,
         width=width,
         state_every=STATE_EVERY,

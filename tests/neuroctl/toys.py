@@ -38,6 +38,7 @@ class Point(VectorEnv[Any, Any, Any]):
     Args:
         num_envs: B.
         image: the observation is a dict of an 8-bit image (float32 k/255) and the state.
+        image_size: of the image.
         min_steps: shortest episode.
         max_steps: longest episode; an episode of that length is truncated, a shorter one terminates.
         friction: divides the actions.
@@ -54,6 +55,7 @@ class Point(VectorEnv[Any, Any, Any]):
         num_envs: int = 1,
         *,
         image: bool = False,
+        image_size: Sequence[int] = (4, 5),
         min_steps: int = 3,
         max_steps: int = 12,
         friction: float = 1.0,
@@ -69,7 +71,8 @@ class Point(VectorEnv[Any, Any, Any]):
         self.fail, self.suicide, self.deadly = fail, suicide, deadly
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}
         state = Box(-np.inf, np.inf, (3,), np.float32)
-        picture = Box(0.0, 1.0, (4, 5), np.float32)
+        self.image_size = tuple(image_size)
+        picture = Box(0.0, 1.0, self.image_size, np.float32)
         self.single_observation_space = gym.spaces.Dict({"image": picture, "state": state}) if image else state
         self.single_action_space = Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
@@ -125,7 +128,7 @@ class Point(VectorEnv[Any, Any, Any]):
         state = np.concatenate([self.position, 0.1 * self.steps[:, None]], axis=1).astype(np.float32)
         if not self.image:
             return state
-        levels = (np.arange(20).reshape(4, 5) + (37 * self.steps)[:, None, None]) % 256
+        levels = (np.arange(np.prod(self.image_size)).reshape(self.image_size) + (37 * self.steps)[:, None, None]) % 256
         return {"image": levels.astype(np.uint8).astype(np.float32) / np.float32(255), "state": state}
 
     def expert_action(self) -> NDArray[np.float32]:
@@ -144,7 +147,7 @@ class Point(VectorEnv[Any, Any, Any]):
         self.streams.set_state(index, {name: state[f"stream/{name}"] for name in names})
 
     def model_hash(self) -> str:
-        return f"{self.friction:064.3f}"
+        return f"{self.friction:032.3f}{self.num_envs:032d}"
 
     def render(self) -> Any:
         if self.render_mode is None:

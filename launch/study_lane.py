@@ -1,0 +1,233 @@
+"""Lane following from the retina on held-out roads: every preset, clean, under every shift and severity, and with blackouts.
+
+`python launch/study_lane.py` trains what is missing, evaluates what is missing and writes `docs/results/lane.*` from what
+there is; cells that were not run say so. Everything is cached in `--out`, so it can be stopped and started, and two
+processes with different `--seeds` can share the work.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from neuroctl import registry
+from neuroctl.config import TrainConfig
+from neuroctl.launch.program import parse, run, shown
+from neuroctl.storage import atomic_write, read_json
+from neuroctl.versions import versions
+
+PRESETS = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
+TASKS = {"sighted": 0.0, "blackouts": 0.6}
+"""Task -> duration of the camera's blackouts in seconds; they come every 3 s on average."""
+EVALUATION_SEED = 0
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train and evaluate the lane-following presets; write docs/results/lane.md."""
+
+    out: Path = Path("runs/study_lane")
+    """Cache: recordings, runs and evaluations."""
+    results: Path = Path("docs/results")
+    """Where tables and figures are written."""
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """Training seeds."""
+    steps: int = 600
+    """Gradient steps for each policy."""
+    episodes: int = 64
+    """Episodes of each evaluation."""
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    """Severities of every shift."""
+    what: Literal["all", "train", "clean", "table"] = "all"
+    """train only; train and evaluate without shifts; or only write the tables from the cache."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fill the cache, then write the tables."""
+    options = parse(Arguments, argv, "study_lane")
+    if options.what != "table":
+        cells = [(t, p, s) for t in TASKS for s in options.seeds for p in PRESETS]
+        for task, preset, seed in cells:
+            _train(options, task, preset, seed)
+        if options.what != "train":
+            for task in TASKS:
+                _evaluate(options, task, "expert", Path("expert"), "clean")
+            _evaluate_cells(options, cells)
+    _write(options)
+    return 0
+
+
+def _config(task: str, preset: str, seed: int, steps: int) -> TrainConfig:
+    config: TrainConfig = registry.presets.load(preset)()
+    return replace(config, seed=seed, steps=steps, env=replace(config.env, blackout_s=TASKS[task]))  # type: ignore[call-arg]
+
+
+def _folder(options: Arguments, task: str, preset: str, seed: int) -> Path:
+    return options.out / task / f"{preset}-s{seed}"
+
+
+def _train(options: Arguments, task: str, preset: str, seed: int) -> None:
+    from neuroctl import record, train
+
+    config = _config(task, preset, seed, options.steps)
+    demos = options.out / task / f"demonstrations-s{seed}"
+    source = config.demonstrations
+    with shown(f"{task} demonstrations, seed {seed}", source.episodes, "episodes") as progress:
+        record(
+            "expert",
+            demos,
+            episodes=source.episodes,
+            seed=seed,
+            env_id=config.env.id,
+            env_kwargs=config.env.kwargs(),
+            shifts=source.shifts,
+            progress=progress,
+        )
+    path = _folder(options, task, preset, seed)
+    sys.stderr.write(f"{path}\n")
+    if (path / "config.json").exists():
+        train(resume=path, progress=shown)
+    else:
+        train(replace(config, demonstrations=replace(source, path=demos, shifts=())), out=path, progress=shown)
+
+
+def _conditions(options: Arguments, task: str) -> Iterator[str]:
+    yield "clean"
+    if task == "sighted" and options.what == "all":
+        for shift in registry.shifts.names():
+            yield from (f"{shift}:{severity}" for severity in options.severities)
+
+
+def _evaluate_cells(options: Arguments, cells: Sequence[tuple[str, str, int]]) -> None:
+    work = [(t, p, s, c) for t, p, s in cells for c in _conditions(options, t)]
+    work.sort(key=lambda cell: cell[3] != "clean")
+    with shown("evaluating", len(work), "conditions") as progress:
+        for task, preset, seed, condition in work:
+            _evaluate(options, task, f"{preset}-s{seed}", _folder(options, task, preset, seed), condition)
+            progress.advance(1, f"{task} {preset} {seed} {condition}")
+
+
+def _result_path(options: Arguments, task: str, name: str, condition: str) -> Path:
+    return options.out / "evaluations" / task / name / f"{condition.replace(':', '-')}.json"
+
+
+def _evaluate(options: Arguments, task: str, name: str, source: Path, condition: str) -> None:
+    from neuroctl import evaluate
+
+    path = _result_path(options, task, name, condition)
+    if path.exists():
+        return
+    config = _config(task, PRESETS[0], 0, 1)
+    result = evaluate(
+        source,
+        episodes=options.episodes,
+        seed=EVALUATION_SEED,
+        shifts=() if condition == "clean" else (condition,),
+        env_id=config.env.id,
+        env_kwargs=config.evaluation_kwargs(),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, json.dumps(result.summary()))
+
+
+# -- tables ----------------------------------------------------------------------------------------------------
+
+
+def _returns(options: Arguments, task: str, preset: str, condition: str) -> list[float]:
+    """Mean return of each training seed that was run."""
+    paths = [_result_path(options, task, f"{preset}-s{seed}", condition) for seed in options.seeds]
+    return [read_json(path)["return_mean"] for path in paths if path.exists()]
+
+
+def _cell(values: Sequence[float], expert: float, seeds: int) -> str:
+    """Mean and every seed, as percentages of the expert's clean return."""
+    if not values:
+        return "not run"
+    share = [100 * v / expert for v in values]
+    points = " ".join(f"{v:.1f}" for v in share)
+    note = "" if len(values) == seeds else f" ({len(values)} of {seeds} seeds)"
+    return f"{np.mean(share):.1f} ({points}){note}"
+
+
+def _write(options: Arguments) -> None:
+    experts = {
+        task: read_json(_result_path(options, task, "expert", "clean"))["return_mean"]
+        for task in TASKS
+        if _result_path(options, task, "expert", "clean").exists()
+    }
+    if not experts:
+        sys.stdout.write("nothing evaluated yet\n")
+        return
+    options.results.mkdir(parents=True, exist_ok=True)
+    atomic_write(options.results / "lane.md", "\n".join(_lines(options, experts)) + "\n")
+    atomic_write(options.results / "lane.json", json.dumps(_numbers(options, experts), indent=1))
+    _figure(options, experts).savefig(options.results / "lane.png", dpi=110)
+    sys.stdout.write(f"results: {options.results / 'lane.md'}\n")
+
+
+def _numbers(options: Arguments, experts: dict[str, float]) -> dict[str, Any]:
+    values = {
+        task: {c: {p: _returns(options, task, p, c) for p in PRESETS} for c in _all_conditions(options, task)}
+        for task in experts
+    }
+    return {"expert": experts, "seeds": list(options.seeds), "mean_return_per_seed": values, "versions": versions()}
+
+
+def _all_conditions(options: Arguments, task: str) -> list[str]:
+    return list(_conditions(replace(options, what="all"), task))
+
+
+def _lines(options: Arguments, experts: dict[str, float]) -> Iterator[str]:
+    count = len(options.seeds)
+    yield "# Lane following from the retina, held-out roads"
+    yield ""
+    yield "Made by `python launch/study_lane.py`. Exploratory: " f"{count} training seeds ({', '.join(map(str, options.seeds))}), the"
+    yield "presets as they ship (no tuning per preset), every seed shown. A number is the mean return over "
+    yield f"{options.episodes} episodes (20 s each, roads 1000..1099, never trained on), in per cent of the expert's clean return"
+    yield "(" + ", ".join(f"{task} {value:.1f}" for task, value in experts.items()) + "). Mean over seeds (each seed)."
+    yield ""
+    yield f"{options.steps} gradient steps on 60 expert episodes recorded under action-noise:3; retina 16 x 64, near camera."
+    yield f"Machine: {versions()['cpu']}; torch {versions()['torch']}, mujoco {versions()['mujoco']}."
+    for task in experts:
+        yield ""
+        seconds = TASKS[task]
+        yield f"## {task.capitalize()}" + (f": the camera is dark for {seconds} s, every 3 s on average" if seconds else "")
+        yield ""
+        yield f"| condition | {' | '.join(PRESETS)} |"
+        yield "|---|" + "---|" * len(PRESETS)
+        for condition in _all_conditions(options, task):
+            row = [_cell(_returns(options, task, p, condition), experts[task], count) for p in PRESETS]
+            yield f"| {condition} | {' | '.join(row)} |"
+    yield ""
+    yield "![return against severity](lane.png)"
+
+
+def _figure(options: Arguments, experts: dict[str, float]) -> Any:
+    """Return against severity, one panel for each shift; every seed as a dot."""
+    from matplotlib.figure import Figure
+
+    names = registry.shifts.names()
+    figure = Figure(figsize=(14, 6.4), layout="constrained")
+    for axis, shift in zip(figure.subplots(2, -(-len(names) // 2), sharey=True).flat, names, strict=False):
+        for colour, preset in enumerate(PRESETS):
+            conditions = ["clean", *(f"{shift}:{s}" for s in options.severities)]
+            columns = [_returns(options, "sighted", preset, c) for c in conditions]
+            points = [(x, v / experts["sighted"]) for x, column in zip((0, *options.severities), columns, strict=True) for v in column]
+            if points:
+                axis.plot(*zip(*points, strict=True), ".", color=f"C{colour}", ms=4)
+                means = [(x, np.mean(c) / experts["sighted"]) for x, c in zip((0, *options.severities), columns, strict=True) if c]
+                axis.plot(*zip(*means, strict=True), color=f"C{colour}", label=preset)
+        axis.set(title=shift, xlabel="severity", ylim=(0, 1.05))
+    figure.axes[0].legend(fontsize="small")
+    figure.axes[0].set_ylabel("return / expert")
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

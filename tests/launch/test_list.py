@@ -1,0 +1,13 @@
+"""`neuroctl list`: every registered name, with what it is."""
+
+from neuroctl import registry
+from neuroctl.launch.cli import main
+
+
+def test_every_environment_preset_agent_and_shift_is_listed_with_its_summary(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  neuroctl/LaneFollow-v0" in lines
+    for names in (registry.presets, registry.agents, registry.shifts):
+        for name, entry in names.entries.items():
+            assert any(line.split()[:1] == [name] and line.endswith(entry.summary) for line in lines), name

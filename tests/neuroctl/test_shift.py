@@ -1,0 +1,53 @@
+import pytest
+
+import neuroctl  # noqa: F401
+from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.registry import shifts
+from neuroctl.shift import MAX_SEVERITY, Shift, check_severity, parse_shift
+
+
+def test_name_and_severity_are_parsed():
+    assert parse_shift("gaussian-noise:3") == ("gaussian-noise", 3)
+    assert parse_shift("gain:0") == ("gain", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gaussian-noise", "shift 'gaussian-noise' has no severity; write gaussian-noise:0 to gaussian-noise:5"),
+        ("gaussian-noise:6", "severity '6' of shift 'gaussian-noise'; allowed: 0 to 5"),
+        ("gaussian-noise:-1", "allowed: 0 to 5"),
+        ("gaussian-noise:2.5", "allowed: 0 to 5"),
+        ("gaussian-noise:", "allowed: 0 to 5"),
+        ("gaussian-noise:high", "severity 'high'"),
+    ],
+)
+def test_bad_severities_are_named(text, message):
+    with pytest.raises(NeuroctlError, match=message) as caught:
+        parse_shift(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_shift_suggests_the_nearest():
+    with pytest.raises(UnknownNameError, match="unknown shift 'gausian-noise'; did you mean 'gaussian-noise'"):
+        parse_shift("gausian-noise:1")
+
+
+@pytest.mark.parametrize("name", shifts.names())
+def test_registered_shifts_declare_a_ladder(name):
+    shift = shifts.load(name)
+    assert issubclass(shift, Shift)
+    assert shift.name == name
+    assert shift.kind in ("wrapper", "dynamics")
+    assert len(shift.levels) == MAX_SEVERITY + 1
+    assert list(shift.levels) in (sorted(shift.levels), sorted(shift.levels, reverse=True))
+    assert len(set(shift.levels)) == MAX_SEVERITY + 1
+    assert shift.dynamics(0) == {}
+    with pytest.raises(NeuroctlError, match=f"severity 9 of shift '{name}'"):
+        shift.level(9)
+
+
+def test_whole_numbers_of_any_type_are_severities():
+    assert check_severity("x", 3.0) == 3
+    with pytest.raises(NeuroctlError):
+        check_severity("x", None)

@@ -1,0 +1,194 @@
+"""One contract, whoever made the environment; a mistake in what is asked for is answered with what exists."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from neuroctl import make_env, registry
+from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.vector import can_restore, current_obs, expert_action, get_state, set_state, spaces_of
+from tests.neuroctl.toys import BLIND, CART, POINT, Point
+
+LANE = "neuroctl/LaneFollow-v0"
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Acrobot-v1", CART, POINT, LANE])
+def test_any_gymnasium_id_becomes_a_same_step_batch_with_dense_final_observations(env_id: str) -> None:
+    kwargs = {"max_steps": 20} if env_id == LANE else {}
+    env = make_env(env_id, 3, kwargs)
+    assert env.num_envs == 3 and env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+    obs, _ = env.reset(seed=[1, 2, 3])
+    env.action_space.seed(0)
+    ended = 0
+    while ended < 3:
+        last = obs
+        obs, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        assert obs.shape == (3, *env.single_observation_space.shape)  # type: ignore[misc]
+        assert reward.shape == terminated.shape == truncated.shape == (3,)
+        done = terminated | truncated
+        if done.any():
+            ended += done.sum()
+            assert info["final_obs"].shape == obs.shape and info["final_obs"].dtype == obs.dtype
+            assert np.array_equal(info["_final_obs"], done)
+            assert all(not np.array_equal(info["final_obs"][b], obs[b]) for b in np.flatnonzero(done))
+        assert obs is not last
+    env.close()
+
+
+def test_a_row_of_a_foreign_environment_is_the_single_environment() -> None:
+    env, single = make_env("CartPole-v1", 3), gym.make("CartPole-v1")
+    obs, _ = env.reset(seed=[5, 6, 7])
+    one, _ = single.reset(seed=6)
+    assert np.array_equal(obs[1], one)
+    for t in range(12):
+        obs, _, terminated, _, info = env.step(np.full(3, t % 2))
+        one, _, over, *_ = single.step(t % 2)
+        assert over == terminated[1]
+        assert np.array_equal(info["final_obs"][1] if over else obs[1], one)
+        if over:
+            break
+
+
+def test_an_unknown_environment_is_answered_with_the_nearest_and_ours() -> None:
+    with pytest.raises(UnknownNameError, match=r"did you mean 'neuroctl/LaneFollow-v0'\? known: .*LaneFollow"):
+        make_env("neuroctl/LaneFolow-v0", 2)
+    with pytest.raises(UnknownNameError, match=r"unknown environment 'CartPole-v11'; did you mean 'CartPole-v1'\?"):
+        make_env("CartPole-v11", 2)
+    with pytest.raises(UnknownNameError, match="unknown environment '';"):
+        make_env("", 2)
+
+
+@pytest.mark.parametrize("env_id", [POINT, CART, LANE, "CartPole-v1"])
+def test_an_unknown_option_is_named(env_id: str) -> None:
+    with pytest.raises(NeuroctlError, match=rf"{env_id} refuses its options .*unexpected keyword argument 'colour'"):
+        make_env(env_id, 2, {"colour": "red"})
+
+
+def test_a_bug_of_an_environment_is_not_hidden_as_a_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("can only concatenate str")
+
+    monkeypatch.setattr(Point, "__init__", broken)
+    with pytest.raises(TypeError, match="concatenate"):
+        make_env(POINT, 2)
+
+
+def test_a_missing_package_is_one_line() -> None:
+    with pytest.raises(NeuroctlError, match=r"toys/Blind-v0: Box9D is not installed, run `pip install box9d`"):
+        make_env(BLIND, 2)
+
+
+@pytest.mark.parametrize(
+    ("shift", "message"),
+    [
+        ("gausian-noise:3", r"unknown shift 'gausian-noise'; did you mean 'gaussian-noise'\? known: action-noise, "),
+        ("gaussian-noise", r"shift 'gaussian-noise' has no severity; write gaussian-noise:0 to gaussian-noise:5"),
+        ("gaussian-noise:", r"severity '' of shift 'gaussian-noise'; allowed: 0 to 5"),
+        ("gaussian-noise:6", r"severity '6' of shift 'gaussian-noise'; allowed: 0 to 5"),
+        ("gaussian-noise:-1", r"severity '-1'"),
+        ("gaussian-noise:1.5", r"severity '1.5'"),
+        ("friction:9", r"severity '9' of shift 'friction'"),
+        (":3", r"unknown shift ''"),
+    ],
+)
+def test_a_wrong_shift_is_answered_with_what_is_allowed(shift: str, message: str) -> None:
+    with pytest.raises(NeuroctlError, match=message):
+        make_env(LANE, 2, shifts=[shift])
+
+
+def test_a_shift_that_does_not_fit_is_answered_with_those_that_do() -> None:
+    with pytest.raises(NeuroctlError) as caught:
+        make_env(LANE, 2, shifts=["brightness:3"])
+    reason, _, fitting = str(caught.value).partition("; fitting: ")
+    assert reason.startswith("shift 'brightness' does not fit neuroctl/LaneFollow-v0: it needs an image observation")
+    assert fitting.split(", ") == ["action-noise", "friction", "gain", "gaussian-noise", "observation-delay"]
+    make_env(LANE, 1, {"observation": "retina"}, ["brightness:3"]).close()
+    with pytest.raises(NeuroctlError, match="dynamics"):
+        make_env(CART, 2, shifts=["friction:3"])
+
+
+def test_every_shift_is_checked_before_any_environment_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(gym, "make_vec", lambda env_id, **_: made.append(env_id))
+    with pytest.raises(NeuroctlError):
+        make_env(LANE, 2, shifts=["friction:1", "fog:2"])
+    assert not made
+
+
+def test_dynamics_of_a_shift_multiply_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slippery(Exception):
+        pass
+
+    seen: dict[str, Any] = {}
+
+    def make_vec(env_id: str, **options: Any) -> Any:
+        seen.update(options)
+        raise Slippery
+
+    monkeypatch.setattr(gym, "make_vec", make_vec)
+    factor = registry.shifts.load("friction").dynamics(3)["friction"]
+    assert factor != 1
+    kwargs = {"dynamics": {"friction": [0.5, 2.0], "mass": 3.0}}
+    with pytest.raises(Slippery):
+        make_env(LANE, 2, kwargs, ["friction:3", "friction:3", "friction:0"])
+    assert np.allclose(seen["dynamics"]["friction"], np.array([0.5, 2.0]) * factor**2)
+    assert seen["dynamics"]["mass"] == 3.0
+    assert kwargs == {"dynamics": {"friction": [0.5, 2.0], "mass": 3.0}}, "what was given is not changed"
+    with pytest.raises(Slippery):
+        seen.clear()
+        make_env(LANE, 2, shifts=["friction:0"])
+    assert "dynamics" not in seen
+
+
+@pytest.mark.parametrize("num_envs", [0, -1])
+def test_a_batch_of_no_rows_is_refused(num_envs: int) -> None:
+    with pytest.raises(NeuroctlError, match=rf"num_envs must be >= 1, got {num_envs}"):
+        make_env(POINT, num_envs)
+
+
+def test_an_environment_that_resets_in_no_known_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Manual(Point):
+        def __init__(self, num_envs: int = 1) -> None:
+            super().__init__(num_envs)
+            self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
+
+    monkeypatch.setitem(gym.registry, "toys/Manual-v0", gym.envs.registration.EnvSpec(
+        id="toys/Manual-v0", vector_entry_point=Manual))  # fmt: skip
+    with pytest.raises(NeuroctlError, match="autoreset mode .*DISABLED.*; SAME_STEP or NEXT_STEP is needed"):
+        make_env("toys/Manual-v0", 1)
+
+
+@pytest.mark.parametrize("shifts", [(), ("gaussian-noise:3", "observation-delay:2")])
+def test_state_is_saved_and_restored_through_all_wrappers(shifts: tuple[str, ...]) -> None:
+    env = make_env(POINT, 3, shifts=shifts)
+    env.reset(seed=3)
+    actions = np.full((3, 2), 0.3, np.float32)
+    env.step(actions)
+    assert can_restore(env)
+    state, obs = get_state(env), current_obs(env)
+    assert state is not None
+    expected = [env.step(actions)[0] for _ in range(5)]
+    set_state(env, np.arange(3), state)
+    assert np.array_equal(current_obs(env), obs)
+    assert all(np.array_equal(env.step(actions)[0], e) for e in expected)
+
+
+@pytest.mark.parametrize("shifts", [(), ("gaussian-noise:3",)])
+def test_an_environment_that_saves_no_state_says_so_also_under_a_shift(shifts: tuple[str, ...]) -> None:
+    env = make_env(CART, 2, shifts=shifts)
+    env.reset(seed=0)
+    assert not can_restore(env) and get_state(env) is None
+    with pytest.raises(NeuroctlError, match=r"toys/Cart-v0 has no scripted expert"):
+        expert_action(env)
+
+
+def test_the_expert_is_reached_through_all_wrappers() -> None:
+    env = make_env(POINT, 2, shifts=["gaussian-noise:3"])
+    env.reset(seed=0)
+    assert np.array_equal(expert_action(env), env.unwrapped.expert_action())  # type: ignore[attr-defined]
+    assert isinstance(env, VectorEnv)
+    spaces = spaces_of(env)
+    assert spaces.action.shape == (2,) and spaces.observation.shape == (3,)

@@ -1,0 +1,88 @@
+"""What the documents tell people to type works: code blocks are executed, commands are run (with small numbers)."""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from neuroctl import registry
+from neuroctl.launch import cli
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"--steps": "4", "--episodes": "2"}
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """(language, text) of every fenced block."""
+    return re.findall(r"```(\w+)\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """An empty folder to work in; names that the documents register are forgotten afterwards."""
+    import gymnasium
+
+    kinds = (registry.agents, registry.cells, registry.presets, registry.shifts)
+    before = [dict(kind.entries) for kind in kinds], dict(gymnasium.registry)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for kind, entries in zip(kinds, before[0], strict=True):
+        kind.entries.clear()
+        kind.entries.update(entries)
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before[1])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mylab"]:
+        del sys.modules[name]
+
+
+def test_every_block_of_contributing_runs(workspace, capsys):
+    scope: dict[str, object] = {}
+    for language, text in blocks(ROOT / "CONTRIBUTING.md"):
+        if language != "python":
+            continue
+        named = re.match(r"# (mylab/\w+\.py)\n", text)
+        if named:
+            (workspace / named[1]).parent.mkdir(exist_ok=True)
+            (workspace / named[1]).write_text(text)
+        else:
+            exec(compile(text, "CONTRIBUTING.md", "exec"), scope)
+    assert (workspace / "runs/climber/metrics.jsonl").exists()
+
+
+def shorten(command: str) -> list[str]:
+    """A command of the documents with small numbers."""
+    words = shlex.split(command)[1:]
+    for option, value in SMALL.items():
+        if option in words:
+            words[words.index(option) + 1] = value
+    if words[0] == "train" and "--resume" not in words:
+        words += ["--env.max-steps", "40", "--agent.sequence-length", "8", "--agent.batch-size", "2"]
+        words += ["--demonstrations.episodes", "2"]
+    return words
+
+
+def test_the_first_hour_can_be_typed(workspace, capsys):
+    scope: dict[str, object] = {}
+    for language, text in blocks(ROOT / "docs/first_hour.md"):
+        if language == "python":
+            exec(compile(text, "first_hour.md", "exec"), scope)
+        for command in text.splitlines() if language == "console" else ():
+            assert cli.main(shorten(command)) == 0, f"{command}\n{capsys.readouterr().err}"
+    assert (workspace / "runs/dark.html").stat().st_size > 10_000
+    assert (workspace / "datasets/noise.mp4").stat().st_size > 1_000
+
+
+def test_the_readme_names_programs_and_presets_that_exist():
+    commands = re.findall(r"^    neuroctl (\w+) ?([\w-]*)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert {name for name, _ in commands} <= set(cli.PROGRAMS)
+    presets = [word for name, word in commands if name == "train" and not word.startswith("-")]
+    assert presets and set(presets) <= set(registry.presets.names())
+
+
+@pytest.mark.parametrize("name", sorted(cli.PROGRAMS))
+def test_every_program_can_be_started_as_a_file(name):
+    assert os.path.exists(ROOT / "launch" / f"{name}.py")
