@@ -108,7 +108,7 @@ class ImitationAgent(Agent):
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * 0.5 ** (self.updates / self.config.half_life)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.gradient_clip)
         self.optimiser.step()
         self.updates += 1

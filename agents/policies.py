@@ -15,7 +15,7 @@ from .cells.cell import Cell
 from .cells.feedforward import FeedForward
 from .connectivity import LowRankSparse
 from .encoders import make_encoder
-from .heads import make_head
+from .heads import Head, make_head
 from .imitation_config import ImitationConfig
 
 
@@ -28,12 +28,12 @@ class CellPolicy(Policy):
         head: action distribution over the outputs.
     """
 
-    def __init__(self, encoder: nn.Module, cell: Cell, head: nn.Module, outputs: int) -> None:
+    def __init__(self, encoder: nn.Module, cell: Cell, head: Head) -> None:
         super().__init__()
         self.encoder = encoder
         self.cell = cell
         self.head = head
-        self.readout = nn.Linear(cell.hidden_size, outputs)
+        self.readout = nn.Linear(cell.hidden_size, head.outputs)
 
     def initial_state(self, batch_size: int) -> State:
         """The cell's."""
@@ -79,4 +79,4 @@ def make_policy(config: ImitationConfig, spaces: Spaces, seed: int) -> CellPolic
     head = make_head(spaces.action, config.head)
     encoder = make_encoder(spaces.observation, config.features)
     cell: Cell = registry.cells.load(config.cell)(config, seed)
-    return CellPolicy(encoder, cell, head, head.outputs)
+    return CellPolicy(encoder, cell, head)

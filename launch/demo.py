@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from neuroctl import registry
 from neuroctl.launch.program import parse, run, shown, table
@@ -106,10 +107,13 @@ def _evaluate(source: Path) -> list[tuple[str, ...]]:
             summary = result.summary()
             if (source / "config.json").is_file():
                 save_evaluation(source, summary)
-            interval = f"{summary['return_iqm_low']:.0f} .. {summary['return_iqm_high']:.0f}"
-            condition = shifts[0] if shifts else "clean"
-            rows.append((source.name, condition, f"{summary['return_iqm']:.0f}", interval, f"{summary['success_rate']:.0%}"))
+            rows.append((source.name, *shifts or ("clean",), *_figures(summary)))
     return rows
+
+
+def _figures(summary: dict[str, Any]) -> tuple[str, ...]:
+    interval = f"{summary['return_iqm_low']:.0f} .. {summary['return_iqm_high']:.0f}"
+    return f"{summary['return_iqm']:.0f}", interval, f"{summary['success_rate']:.0%}"
 
 
 def _verify(demos: Path) -> str:

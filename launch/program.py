@@ -35,14 +35,21 @@ def parse(options: type[Options], argv: Sequence[str] | None, prog: str, default
     except SystemExit as end:
         if end.code in (None, 0):  # --help
             raise
-        raise NeuroctlError(f"{_first_paragraph(complaint.getvalue())}; see neuroctl {prog} --help") from None
+        raise NeuroctlError(f"{_message(complaint.getvalue())}; see neuroctl {prog} --help") from None
 
 
-def _first_paragraph(box: str) -> str:
-    """What stands in tyro's framed message before its first rule, as one line."""
-    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
-    rule = next((i for i, line in enumerate(lines) if line.startswith("──")), len(lines))
-    return " ".join(" ".join(lines[:rule]).split()).rstrip(".")
+def _message(box: str) -> str:
+    """The message in tyro's box, whose parts (title, message, hints) stand between rules, as one line."""
+    parts: list[list[str]] = [[]]
+    for line in box.splitlines():
+        text = line.strip("│ ")
+        if text and not text.strip("╭╮╰╯─- ") or text.startswith("╭"):  # a rule
+            parts.append([])
+        else:
+            parts[-1].append(text)
+    if len(parts) > 1:
+        del parts[0]
+    return " ".join(" ".join(parts[0]).split()).rstrip(".")
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:

@@ -1,8 +1,8 @@
-"""Lane following from the retina on held-out roads: every preset, clean, under every shift and severity, and with blackouts.
+"""Lane following from the retina on held-out roads: clean, under every shift and severity, and with blackouts.
 
-`python launch/study_lane.py` trains what is missing, evaluates what is missing and writes `docs/results/lane.*` from what
-there is; cells that were not run say so. Everything is cached in `--out`, so it can be stopped and started, and two
-processes with different `--seeds` can share the work.
+`python launch/study_lane.py` trains what is missing, evaluates what is missing and writes `docs/results/lane.*` from
+what there is; cells that were not run say so. Everything is cached in `--out`, so it can be stopped and started, and
+two processes with different `--seeds` can share the work.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _config(task: str, preset: str, seed: int, steps: int) -> TrainConfig:
     config: TrainConfig = registry.presets.load(preset)()
-    return replace(config, seed=seed, steps=steps, env=replace(config.env, blackout_s=TASKS[task]))  # type: ignore[call-arg]
+    env: Any = config.env
+    return replace(config, seed=seed, steps=steps, env=replace(env, blackout_s=TASKS[task]))
 
 
 def _folder(options: Arguments, task: str, preset: str, seed: int) -> Path:
@@ -183,46 +184,53 @@ def _all_conditions(options: Arguments, task: str) -> list[str]:
     return list(_conditions(replace(options, what="all"), task))
 
 
+HEAD = """# Lane following from the retina, held-out roads
+
+Made by `python launch/study_lane.py`. Exploratory: {count} training seeds ({seeds}), the presets as they ship, no
+tuning per preset. A cell is the mean over seeds (and each seed) of the mean return of {episodes} episodes of 20 s on
+roads 1000..1099, which training never saw, in per cent of the expert's clean return ({experts}).
+
+{steps} gradient steps on 60 expert episodes recorded under action-noise:3; retina 16 x 64, near camera.
+Machine: {cpu}; torch {torch}, mujoco {mujoco}.
+"""
+
+
 def _lines(options: Arguments, experts: dict[str, float]) -> Iterator[str]:
-    count = len(options.seeds)
-    yield "# Lane following from the retina, held-out roads"
-    yield ""
-    yield "Made by `python launch/study_lane.py`. Exploratory: " f"{count} training seeds ({', '.join(map(str, options.seeds))}), the"
-    yield "presets as they ship (no tuning per preset), every seed shown. A number is the mean return over "
-    yield f"{options.episodes} episodes (20 s each, roads 1000..1099, never trained on), in per cent of the expert's clean return"
-    yield "(" + ", ".join(f"{task} {value:.1f}" for task, value in experts.items()) + "). Mean over seeds (each seed)."
-    yield ""
-    yield f"{options.steps} gradient steps on 60 expert episodes recorded under action-noise:3; retina 16 x 64, near camera."
-    yield f"Machine: {versions()['cpu']}; torch {versions()['torch']}, mujoco {versions()['mujoco']}."
-    for task in experts:
-        yield ""
-        seconds = TASKS[task]
-        yield f"## {task.capitalize()}" + (f": the camera is dark for {seconds} s, every 3 s on average" if seconds else "")
-        yield ""
+    here = versions()
+    yield HEAD.format(
+        count=len(options.seeds),
+        seeds=", ".join(map(str, options.seeds)),
+        episodes=options.episodes,
+        experts=", ".join(f"{task} {value:.1f}" for task, value in experts.items()),
+        steps=options.steps,
+        **{name: here[name] for name in ("cpu", "torch", "mujoco")},
+    )
+    for task, expert in experts.items():
+        dark = f": the camera is dark for {TASKS[task]} s, every 3 s on average" if TASKS[task] else ""
+        yield f"## {task.capitalize()}{dark}\n"
         yield f"| condition | {' | '.join(PRESETS)} |"
         yield "|---|" + "---|" * len(PRESETS)
         for condition in _all_conditions(options, task):
-            row = [_cell(_returns(options, task, p, condition), experts[task], count) for p in PRESETS]
+            row = [_cell(_returns(options, task, p, condition), expert, len(options.seeds)) for p in PRESETS]
             yield f"| {condition} | {' | '.join(row)} |"
-    yield ""
+        yield ""
     yield "![return against severity](lane.png)"
 
 
 def _figure(options: Arguments, experts: dict[str, float]) -> Any:
-    """Return against severity, one panel for each shift; every seed as a dot."""
+    """Return against severity, one panel for each shift: a line through the means, every seed as a dot."""
     from matplotlib.figure import Figure
 
     names = registry.shifts.names()
     figure = Figure(figsize=(14, 6.4), layout="constrained")
     for axis, shift in zip(figure.subplots(2, -(-len(names) // 2), sharey=True).flat, names, strict=False):
         for colour, preset in enumerate(PRESETS):
-            conditions = ["clean", *(f"{shift}:{s}" for s in options.severities)]
-            columns = [_returns(options, "sighted", preset, c) for c in conditions]
-            points = [(x, v / experts["sighted"]) for x, column in zip((0, *options.severities), columns, strict=True) for v in column]
-            if points:
-                axis.plot(*zip(*points, strict=True), ".", color=f"C{colour}", ms=4)
-                means = [(x, np.mean(c) / experts["sighted"]) for x, c in zip((0, *options.severities), columns, strict=True) if c]
-                axis.plot(*zip(*means, strict=True), color=f"C{colour}", label=preset)
+            conditions = {0: "clean", **{severity: f"{shift}:{severity}" for severity in options.severities}}
+            returns = {x: _returns(options, "sighted", preset, c) for x, c in conditions.items()}
+            shares = {x: np.array(values) / experts["sighted"] for x, values in returns.items() if values}
+            axis.plot(list(shares), [v.mean() for v in shares.values()], color=f"C{colour}", label=preset)
+            for x, values in shares.items():
+                axis.plot([x] * len(values), values, ".", color=f"C{colour}", ms=4)
         axis.set(title=shift, xlabel="severity", ylim=(0, 1.05))
     figure.axes[0].legend(fontsize="small")
     figure.axes[0].set_ylabel("return / expert")

@@ -50,7 +50,7 @@ class ClosedLoop:
         """
         rows = list(seeds) if seeds is not None else [episode_seed(seed, b) for b in range(self.num_envs)]
         self.agent.begin(self.num_envs, seed)
-        self._obs, info = self.env.reset(seed=rows)
+        self._obs, info = self.env.reset(seed=rows)  # type: ignore[arg-type]
         self._first = np.ones(self.num_envs, dtype=np.bool_)
         self.step_index = 0
         self._check("observation", self._obs)
@@ -97,7 +97,7 @@ class ClosedLoop:
 
     def reseed(self, seed: int) -> None:
         """Reset the rows under new seeds: what an environment without `get_state` gets at every checkpoint."""
-        self._obs, _ = self.env.reset(seed=[episode_seed(seed, b) for b in range(self.num_envs)])
+        self._obs, _ = self.env.reset(seed=[episode_seed(seed, b) for b in range(self.num_envs)])  # type: ignore[arg-type]
         self._first = np.ones(self.num_envs, dtype=np.bool_)
 
     def state_dict(self) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class Episode:
 def encode_episode(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """The bytes of an `.npz`: equal arrays give equal bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
@@ -195,7 +195,7 @@ class Recording:
         for number, line in enumerate(whole_lines(self.path / "index.jsonl"), start=1):
             try:
                 entry = json.loads(line)
-                if entry["file"] != _file_name(entry["episode"]) or not _SUMMARY <= entry.keys():
+                if entry["file"] != _file_name(entry["episode"]) or not entry.keys() >= _SUMMARY:
                     raise ValueError("not an episode")
                 self.index[entry["episode"]] = entry
             except (ValueError, KeyError, TypeError):

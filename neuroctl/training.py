@@ -88,6 +88,8 @@ def _check(config: TrainConfig) -> None:
     spaces = environment_spaces(config)
     if offline and config.demonstrations.path is not None:
         _check_recording(config, spaces)
+    elif offline:
+        make_env(config.env.id, 1, config.env.kwargs(), config.demonstrations.shifts).close()
 
 
 def _check_recording(config: TrainConfig, spaces: Spaces) -> None:

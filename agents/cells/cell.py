@@ -68,6 +68,10 @@ class Cell(nn.Module, ABC):
             Outputs `[T, B, H]` and the last state.
         """
 
+    def recurrent_weights(self) -> dict[str, Tensor]:
+        """Recurrent matrices `[H, H]` by name, for figures; empty where there are none."""
+        return {}
+
     def check_input(self, x: Tensor, first: Tensor | None = None, timespan: Tensor | None = None, *, dims: int) -> None:
         """Refuse arguments whose shapes do not fit: `x [..., D]` with `dims` dimensions, the others `[...]`.
 

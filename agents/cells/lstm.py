@@ -102,6 +102,10 @@ class LSTM(Cell):
             outputs.append(y)
         return torch.cat(outputs), (h, c)
 
+    def recurrent_weights(self) -> dict[str, Tensor]:
+        """The recurrent matrix `[H, H]` of each gate."""
+        return {name: self.recurrent.map_weight(name) for name in MAPS}
+
     def _reset(self, state: LSTMState, batch_size: int, first: Tensor | None) -> LSTMState:
         h, c = state
         self.check_state(h, batch_size)

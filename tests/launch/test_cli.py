@@ -94,7 +94,7 @@ LANE = ["--env", "neuroctl/LaneFollow-v0"]
         (["train", "lane-cfc", "--seed", "one"], "--seed: invalid literal"),
         (["train", "lane-cfc", "--seed", "-1"], "seed must be >= 0, got -1"),
         (["train", "lane-cfc", "--steps", "0"], "steps must be >= 1, got 0"),
-        (["train", "lane-cfc", "--agent.cell", "gru"], "'cfc', 'lstm', 'mlp'"),
+        (["train", "lane-cfc", "--agent.cell", "gru"], "unknown cell 'gru'; known: cfc, lstm, mlp"),
         (["train", "lane-cfc", "--agent.frame-stack", "2"], "agent.frame_stack has no effect with cell 'cfc'"),
         (["train", "lane-cfc", "--num-envs", "2"], "num_envs has no effect"),
         (["train", "lane-cfc", "--device", "tpu"], "unknown device 'tpu'; devices here: cpu"),

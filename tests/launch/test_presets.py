@@ -1,11 +1,12 @@
 """Experiments by name: each can be built, trained on its own roads and evaluated on others."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
 
 from neuroctl import registry
-from neuroctl.launch import presets
 from neuroctl.run import environment_spaces, make_agent
 
 NAMES = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
@@ -43,6 +44,7 @@ def test_the_presets_are_the_policies_that_are_compared():
 
 
 def test_every_preset_is_registered_under_its_functions_name():
+    presets = import_module("neuroctl.launch.presets")
     for name in NAMES:
         assert registry.presets.load(name) is getattr(presets, name.replace("-", "_"))
         assert registry.presets.entries[name].summary

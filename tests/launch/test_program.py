@@ -1,6 +1,7 @@
 """What all programs share: options, one line for a user's mistake, exit codes, tables."""
 
 import errno
+import io
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +61,16 @@ def test_a_mistake_in_the_options_is_one_line_that_says_where_help_is(arguments,
     assert str(error.value).endswith("; see neuroctl do --help")
     assert "\n" not in str(error.value) and "│" not in str(error.value) and "─" not in str(error.value)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("columns", ["40", "200"])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_the_line_is_the_same_in_any_terminal(columns, encoding, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    with pytest.raises(NeuroctlError) as error:
+        parse(Options, ["--name", "x", "--inner.rank", "0"], "do")
+    assert str(error.value) == "Error parsing inner: rank must be >= 1, got 0; see neuroctl do --help"
 
 
 def test_help_shows_the_docstrings_and_exits_with_0(capsys):

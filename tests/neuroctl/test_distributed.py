@@ -1,6 +1,5 @@
 """Shards give the same bits in this process and on any number of workers, also when workers are killed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,115 @@ import pytest
 
 from neuroctl.distributed import RETRIES, play_shards
 from neuroctl.errors import NeuroctlError, UnknownNameError
-from neuroctl.evaluation import Evaluation, evaluate, evaluate_player
 from neuroctl.rollouts import Player, ShardResult, make_shards
-from tests.neuroctl.toys import CART, POINT
+from tests.neuroctl.toys import CART, POINT, linear_player
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
+on_ray = pytest.mark.usefixtures("ray_cluster")
+LANE = "neuroctl/LaneFollow-v0"
+
+
+def play(player: Player, workers: int, env_id: str = POINT, shifts: tuple[str, ...] = (), **kwargs: Any) -> Any:
+    return list(play_shards(make_shards(env_id, kwargs, shifts, 11, 3, width=4), player, workers))
+
+
+def bits(results: list[ShardResult]) -> list[Any]:
+    return [
+        (r.returns.tobytes(), r.lengths.tobytes(), {k: v.tobytes() for k, v in sorted(r.final.items())})
+        for r in results
+    ]
+
+
+@on_ray
+@pytest.mark.parametrize(
+    ("player", "env_id", "shifts", "kwargs"),
+    [
+        (linear_player(), POINT, ("gaussian-noise:3", "action-noise:2"), {}),
+        (Player("random"), CART, (), {}),
+        (Player("expert"), LANE, ("friction:2", "action-noise:3"), {"max_steps": 60}),
+    ],
+    ids=["policy", "foreign", "lane"],
+)
+def test_results_are_equal_for_0_1_and_2_workers(player: Player, env_id: str, shifts: Any, kwargs: Any) -> None:
+    here = play(player, 0, env_id, shifts, **kwargs)
+    assert [len(r.returns) for r in here] == [4, 4, 3]
+    for workers in (1, 2):
+        assert bits(play(player, workers, env_id, shifts, **kwargs)) == bits(here)
+
+
+@on_ray
+def test_a_worker_killed_in_the_middle_of_a_shard_is_replaced(tmp_path: Path) -> None:
+    doom = tmp_path / "doom"
+    here = play(linear_player(), 0, suicide=str(doom))  # there is no such file yet
+    doom.touch()
+    assert bits(play(linear_player(), 2, suicide=str(doom))) == bits(here)
+    assert not doom.exists(), "no worker was killed"
+
+
+@on_ray
+def test_a_shard_that_kills_every_worker_ends_in_an_error() -> None:
+    shards = make_shards(POINT, {"deadly": True}, (), 1, 3, width=4)
+    with pytest.raises(NeuroctlError, match=rf"a shard failed {RETRIES + 1} times: WorkerCrashedError"):
+        list(play_shards(shards, Player("zero"), 1))
+
+
+@on_ray
+def test_an_exception_in_a_worker_becomes_one_line() -> None:
+    with pytest.raises(NeuroctlError) as caught:
+        play(Player("zero"), 2, fail="bug")
+    message = str(caught.value)
+    assert message.startswith("a worker failed: ") and "\n" not in message
+    assert "RuntimeError" in message or "of two lines" in message
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+
+
+@on_ray
+def test_a_mistake_of_the_user_reads_the_same_from_a_worker() -> None:
+    for arguments in ({"fail": "NeuroctlError"}, {"shifts": ("fog:3",)}, {"env_id": "toys/Pint-v0"}, {"colour": "red"}):
+        messages = []
+        for workers in (0, 2):
+            with pytest.raises(NeuroctlError) as caught:
+                play(Player("zero"), workers, **arguments)  # type: ignore[arg-type]
+            messages.append((type(caught.value), str(caught.value)))
+        assert messages[0] == messages[1]
+    assert messages[0][0] is NeuroctlError
+    with pytest.raises(UnknownNameError, match="unknown shift 'fog'"):
+        play(Player("zero"), 1, shifts=("fog:3",))
+
+
+@on_ray
+def test_results_from_workers_may_be_written_to() -> None:
+    for result in play(Player("random"), 1):
+        for array in (result.returns, result.lengths, *result.final.values()):
+            array += 1
+            assert np.isfinite(array).all()
+
+
+def test_a_negative_number_of_workers_is_refused() -> None:
+    with pytest.raises(NeuroctlError, match="workers must be >= 0, got -1"):
+        play(Player("zero"), -1)
+
+
+def test_without_workers_ray_is_not_imported(run_python: Any) -> None:
+    code = (
+        "import sys\nfrom neuroctl import evaluate\n"
+        f"evaluate('zero', env_id={POINT!r}, episodes=2)\nassert 'ray' not in sys.modules"
+    )
+    result = run_python("-c", code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_cluster_of_its_own_is_shut_down_and_leaves_no_process(run_python: Any) -> None:
+    code = f"""
+import os, subprocess
+from neuroctl import evaluate
+here = evaluate('random', env_id={POINT!r}, episodes=20)
+there = evaluate('random', env_id={POINT!r}, episodes=20, workers=1)
+assert here.returns.tobytes() == there.returns.tobytes()
+import ray
+assert not ray.is_initialized()
+children = [p for p in os.listdir('/proc') if p.isdigit() and
+            f'\\nPPid:\\t{{os.getpid()}}\\n' in open(f'/proc/{{p}}/status').read()]
+assert not children, children
+"""
+    result = run_python("-W", "error::ResourceWarning", "-c", code)
+    assert result.returncode == 0, result.stderr[-2000:]

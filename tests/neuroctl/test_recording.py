@@ -325,7 +325,13 @@ def test_no_space_left_while_recording_keeps_what_is_indexed(tmp_path: Path, mon
 
 def test_a_recording_says_what_made_it(tmp_path: Path) -> None:
     info = make(tmp_path, 1, env_kwargs={"friction": 2.0}).info
-    assert (info.env_id, info.env_kwargs, info.agent, info.seed, info.width) == (POINT, {"friction": 2.0}, "expert", 7, 4)
+    assert (info.env_id, info.env_kwargs, info.agent, info.seed, info.width) == (
+        POINT,
+        {"friction": 2.0},
+        "expert",
+        7,
+        4,
+    )
     assert info.model_hash and info.versions["numpy"] == np.__version__
     assert dataclasses.asdict(Recording(tmp_path).info) == dataclasses.asdict(info)
     assert Recording(tmp_path).version_differences() == []

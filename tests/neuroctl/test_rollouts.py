@@ -22,16 +22,7 @@ from neuroctl.rollouts import (
 from neuroctl.run import Run, tree_hash
 from neuroctl.streams import episode_seed
 from neuroctl.vector import make_env
-from tests.neuroctl.toys import CART, POINT, LinearAgent, LinearConfig, preset
-
-
-def linear(noise: float = 0.5) -> Player:
-    """The toy policy, with noise on its actions."""
-    import dataclasses
-
-    config = dataclasses.replace(preset(), agent=LinearConfig(noise=noise))
-    agent = LinearAgent(LinearConfig(), None, seed=0)  # type: ignore[arg-type]
-    return Player("linear", config, agent.state_dict())
+from tests.neuroctl.toys import CART, POINT, LinearAgent, LinearConfig, linear_player, preset
 
 
 def returns(player: Player, episodes: int, seed: int = 3, width: int = 4, **options: Any) -> list[float]:
@@ -52,7 +43,9 @@ def test_shards_have_one_width_and_count_every_episode_once() -> None:
             make_shards(POINT, {}, (), episodes, 0)
 
 
-@pytest.mark.parametrize("player", [Player("expert"), Player("random"), Player("zero"), linear()], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "player", [Player("expert"), Player("random"), Player("zero"), linear_player()], ids=lambda p: p.name
+)
 def test_an_episode_does_not_depend_on_how_many_are_asked_for(player: Player) -> None:
     everything = returns(player, 11)
     for episodes in (1, 3, 4, 5, 8):
@@ -61,7 +54,7 @@ def test_an_episode_does_not_depend_on_how_many_are_asked_for(player: Player) ->
 
 def test_an_episode_does_not_depend_on_its_neighbours() -> None:
     def play(seeds: tuple[int, ...]) -> Any:
-        return play_shard(Shard(POINT, {}, ("action-noise:3",), seeds, 4, 9), linear())
+        return play_shard(Shard(POINT, {}, ("action-noise:3",), seeds, 4, 9), linear_player())
 
     first, second = play((1, 2, 3, 4)), play((9, 2, 8, 7))
     assert first.returns[1] == second.returns[1] and first.lengths[1] == second.lengths[1]
@@ -126,8 +119,8 @@ def test_the_environment_is_closed_also_after_an_exception(monkeypatch: pytest.M
 
 
 def test_the_agents_state_is_not_carried_from_shard_to_shard(tmp_path: Path) -> None:
-    recorded = record_player(linear(), tmp_path, POINT, {}, (), episodes=8, seed=3, width=4)
-    assert [recorded.index[n]["return"] for n in recorded.numbers()] == returns(linear(), 8)
+    recorded = record_player(linear_player(), tmp_path, POINT, {}, (), episodes=8, seed=3, width=4)
+    assert [recorded.index[n]["return"] for n in recorded.numbers()] == returns(linear_player(), 8)
 
 
 def test_recording_and_evaluation_play_the_same_episodes(tmp_path: Path) -> None:
@@ -143,7 +136,7 @@ def test_recording_and_evaluation_play_the_same_episodes(tmp_path: Path) -> None
 
 
 def test_labels_are_the_experts_actions_for_each_observation(tmp_path: Path) -> None:
-    recording = record_player(linear(), tmp_path, POINT, {}, (), episodes=5, seed=3, width=4, label=True)
+    recording = record_player(linear_player(), tmp_path, POINT, {}, (), episodes=5, seed=3, width=4, label=True)
     for number in recording.numbers():
         episode = recording.episode(number)
         position = episode.states["position"][0]

@@ -5,6 +5,7 @@ This module is a plugin of neuroctl: importing it registers the toys by name.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -22,6 +23,7 @@ from neuroctl import registry
 from neuroctl.config import AgentConfig, EnvConfig, TrainConfig
 from neuroctl.contracts import Agent, Spaces
 from neuroctl.errors import NeuroctlError
+from neuroctl.rollouts import Player
 from neuroctl.streams import EpisodeStreams, pack_generator, stream, unpack_generator
 
 POINT = "toys/Point-v0"
@@ -249,6 +251,13 @@ class LinearAgent(Agent):
 def preset() -> TrainConfig:
     """The experiment `toy`."""
     return TrainConfig(env=PointConfig(), agent=LinearConfig(), preset="toy")
+
+
+def linear_player(noise: float = 0.5) -> Player:
+    """The toy policy, with noise on its actions."""
+    config = dataclasses.replace(preset(), agent=LinearConfig(noise=noise))
+    agent = LinearAgent(LinearConfig(), Spaces(Box(0, 1), Box(0, 1)), seed=0)
+    return Player("linear", config, agent.state_dict())
 
 
 def register() -> None:

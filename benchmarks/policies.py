@@ -1,0 +1,61 @@
+"""Size and speed of the lane-following policies: parameters, gradient steps, latency of one decision (one thread)."""
+
+import argparse
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from neuroctl import record, registry
+from neuroctl.recording import Recording
+from neuroctl.run import environment_spaces, make_agent
+
+
+def effective_parameters(policy: torch.nn.Module) -> tuple[int, int]:
+    """Trainable numbers of the whole policy, and of its recurrent cell."""
+    count = sum(p.numel() for p in policy.parameters() if p.requires_grad)
+    return count, sum(p.numel() for p in policy.cell.parameters() if p.requires_grad)
+
+
+def median_seconds(function, repeats: int) -> float:
+    values = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        values.append(time.perf_counter() - start)
+    return statistics.median(values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    first = registry.presets.load("lane-cfc")()
+    with tempfile.TemporaryDirectory() as folder:
+        record("expert", Path(folder) / "e", episodes=16, env_id=first.env.id, env_kwargs=first.env.kwargs())
+        data = [Recording(Path(folder) / "e")]
+        print(f"{'preset':16} {'parameters':>10} {'cell':>8} {'gradient step':>14} {'latency B=1':>12} {'B=16':>9}")
+        for name in registry.presets.names():
+            config = registry.presets.load(name)()
+            agent = make_agent(replace(config, seed=1), environment_spaces(config), data)
+            update = median_seconds(agent.update, options.repeats)
+            latency = {}
+            for width in (1, 16):
+                obs = np.zeros((width, *environment_spaces(config).observation.shape), np.float32)
+                agent.begin(width, 0)
+                none = np.zeros(width, dtype=bool)
+                latency[width] = median_seconds(lambda o=obs, f=none, a=agent: a.act(o, f), 20 * options.repeats)
+            whole, cell = effective_parameters(agent.policy)
+            print(
+                f"{name:16} {whole:10d} {cell:8d} {1e3 * update:11.1f} ms {1e6 * latency[1]:9.0f} us"
+                f" {1e6 * latency[16]:6.0f} us"
+            )
+
+
+if __name__ == "__main__":
+    main()
