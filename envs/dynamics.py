@@ -101,12 +101,12 @@ def build_models(base: Any, table: Sequence[Mapping[str, float]], scale: Scale) 
 
 
 def hash_models(models: Sequence[Any], delays: NDArray[np.int64]) -> str:
-    """sha256 over the compiled model and the action delay of every row."""
+    """sha256 over the distinct (compiled model, action delay) of the rows; the number of rows does not matter."""
     digests: dict[int, bytes] = {}
     for model in models:
         if id(model) not in digests:
             buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
             mujoco.mj_saveModel(model, None, buffer)
             digests[id(model)] = hashlib.sha256(buffer.tobytes()).digest()
-    whole = b"".join(digests[id(model)] for model in models)
-    return hashlib.sha256(whole + delays.astype("<i8").tobytes()).hexdigest()
+    rows = {digests[id(model)] + int(delay).to_bytes(8, "little") for model, delay in zip(models, delays, strict=True)}
+    return hashlib.sha256(b"".join(sorted(rows))).hexdigest()

@@ -60,7 +60,7 @@ VEHICLE_XML = f"""
       <site name="rear" pos="0 0 0.04"/>
       {_camera("near")}
       {_camera("far")}
-      <camera name="chase" mode="trackcom" pos="-1.2 0 0.9" xyaxes="0 -1 0 0.6 0 0.8"/>
+      <camera name="chase" pos="-1.2 0 0.9" xyaxes="0 -1 0 0.6 0 0.8"/>
       <body name="front" pos="{WHEELBASE_M} 0 0.04">
         <joint name="steer" type="hinge" axis="0 0 1" armature="0.002"/>
         <inertial pos="0 0 0" mass="0.1" diaginertia="0.0001 0.0001 0.0001"/>

@@ -107,7 +107,7 @@ def _evaluate(source: Path) -> list[tuple[str, ...]]:
             summary = result.summary()
             if (source / "config.json").is_file():
                 save_evaluation(source, summary)
-            rows.append((source.name, *shifts or ("clean",), *_figures(summary)))
+            rows.append((source.name, *(shifts or ("clean",)), *_figures(summary)))
     return rows
 
 

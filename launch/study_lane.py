@@ -41,7 +41,9 @@ class Arguments:
     steps: int = 600
     """Gradient steps for each policy."""
     episodes: int = 64
-    """Episodes of each evaluation."""
+    """Episodes of each evaluation without shifts."""
+    shift_episodes: int = 64
+    """Episodes of each evaluation under a shift."""
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
     """Severities of every shift."""
     what: Literal["all", "train", "clean", "table"] = "all"
@@ -115,7 +117,8 @@ def _evaluate_cells(options: Arguments, cells: Sequence[tuple[str, str, int]]) -
 
 
 def _result_path(options: Arguments, task: str, name: str, condition: str) -> Path:
-    return options.out / "evaluations" / task / name / f"{condition.replace(':', '-')}.json"
+    count = "" if condition == "clean" else f"-e{options.shift_episodes}"
+    return options.out / "evaluations" / task / name / f"{condition.replace(':', '-')}{count}.json"
 
 
 def _evaluate(options: Arguments, task: str, name: str, source: Path, condition: str) -> None:
@@ -127,7 +130,7 @@ def _evaluate(options: Arguments, task: str, name: str, source: Path, condition:
     config = _config(task, PRESETS[0], 0, 1)
     result = evaluate(
         source,
-        episodes=options.episodes,
+        episodes=options.episodes if condition == "clean" else options.shift_episodes,
         seed=EVALUATION_SEED,
         shifts=() if condition == "clean" else (condition,),
         env_id=config.env.id,
@@ -186,9 +189,10 @@ def _all_conditions(options: Arguments, task: str) -> list[str]:
 
 HEAD = """# Lane following from the retina, held-out roads
 
-Made by `python launch/study_lane.py`. Exploratory: {count} training seeds ({seeds}), the presets as they ship, no
-tuning per preset. A cell is the mean over seeds (and each seed) of the mean return of {episodes} episodes of 20 s on
-roads 1000..1099, which training never saw, in per cent of the expert's clean return ({experts}).
+Made by `python launch/study_lane.py{arguments}`. Exploratory: {count} training seeds ({seeds}), the presets as they ship, no
+tuning per preset. A cell is the mean over seeds (and each seed) of the mean return of {episodes} episodes of 20 s
+({shift_episodes} of them under shifts) on roads 1000..1099, which training never saw, in per cent of the expert's
+clean return ({experts}).
 
 {steps} gradient steps on 60 expert episodes recorded under action-noise:3; retina 16 x 64, near camera.
 Machine: {cpu}; torch {torch}, mujoco {mujoco}.
@@ -198,9 +202,11 @@ Machine: {cpu}; torch {torch}, mujoco {mujoco}.
 def _lines(options: Arguments, experts: dict[str, float]) -> Iterator[str]:
     here = versions()
     yield HEAD.format(
+        arguments="" if options.shift_episodes == 64 else f" --shift-episodes {options.shift_episodes}",
         count=len(options.seeds),
         seeds=", ".join(map(str, options.seeds)),
         episodes=options.episodes,
+        shift_episodes=options.shift_episodes,
         experts=", ".join(f"{task} {value:.1f}" for task, value in experts.items()),
         steps=options.steps,
         **{name: here[name] for name in ("cpu", "torch", "mujoco")},

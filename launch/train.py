@@ -15,7 +15,8 @@ from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch.program import parse, run, shown
 
-USAGE = """usage: neuroctl train PRESET [options]     train an experiment; see its options with: neuroctl train PRESET --help
+USAGE = """usage: neuroctl train PRESET [options]     train an experiment
+       neuroctl train PRESET --help        show its options
        neuroctl train --resume RUN         go on with a run that was stopped
 
 presets: {presets}"""

@@ -62,7 +62,7 @@ class Agent(ABC):
     def act(self, obs: Observation, first: NDArray[np.bool_]) -> NDArray[Any]:
         """Actions `[B, ...]` for observations `[B, ...]`; state of rows with `first` is reset before it is used."""
 
-    def observe(
+    def observe(  # noqa: B027 - ignoring it is a sound default
         self,
         next_obs: Observation,
         reward: NDArray[np.float64],
@@ -70,7 +70,7 @@ class Agent(ABC):
         truncated: NDArray[np.bool_],
         info: Info,
     ) -> None:
-        """Take in what the last action led to, each `[B, ...]`.
+        """Take in what the last action led to, each `[B, ...]`; agents that only act ignore it.
 
         Where an episode ended, `next_obs` is the first observation of the next one and the last observation is in
         `info["final_obs"]`; truncation bootstraps from it, termination does not.
@@ -88,7 +88,7 @@ class Agent(ABC):
         """
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - nothing to load for a stateless agent
         """Put back what `state_dict` returned."""
 
     def load_policy(self, state: Mapping[str, Any]) -> None:

@@ -59,7 +59,8 @@ def report(*runs: str | Path, out: str | Path | None = None) -> Path:
     body = "".join(f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in sections if content)
     atomic_write(
         path,
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>"
         f"<body><h1>{html.escape(title)}</h1>{body}</body></html>",
     )

@@ -42,9 +42,9 @@ def test_a_frame_stack_of_nothing_is_refused():
         ImitationConfig(cell="mlp", frame_stack=0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("cell", "gru"), ("cell", None), ("cfc_mode", "Pure"), ("head", "beta")])
+@pytest.mark.parametrize(("name", "value"), [("cell", "gru"), ("cfc_mode", "Pure"), ("head", "beta")])
 def test_an_unknown_choice_is_refused_with_those_that_exist(name, value):
-    with pytest.raises(UnknownNameError, match=f"unknown agent.{name} '{value}'; .*known: "):
+    with pytest.raises(UnknownNameError, match=f"unknown .*{name} '{value}'; .*known: "):
         ImitationConfig(**{name: value})
 
 

@@ -1,6 +1,7 @@
 """The toys under the name that tests, subprocesses and Ray workers import them by, and the means to kill processes."""
 
 import importlib.util
+import logging
 import multiprocessing
 import os
 import shutil
@@ -43,6 +44,10 @@ def plugin_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _pythonpath(first: Path) -> str:
+    return os.pathsep.join([str(first), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -51,7 +56,7 @@ def run_python(plugin_path: Path) -> RunPython:
     """`run_python(*arguments, path=...)`: a fresh interpreter that sees the toys, its output as text."""
 
     def run(*arguments: str, path: Path = plugin_path) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PYTHONPATH": str(path)}
+        env = {**os.environ, "PYTHONPATH": _pythonpath(path)}
         return subprocess.run(
             [sys.executable, *arguments], env=env, capture_output=True, text=True, check=False, cwd=path, timeout=60
         )
@@ -101,10 +106,10 @@ def ray_cluster(plugin_path: Path) -> Iterator[None]:
     """One local Ray cluster with two CPUs, whose workers load the toys as a plugin."""
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(plugin_path)
+    os.environ["PYTHONPATH"] = _pythonpath(plugin_path)
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     if before is None:
         del os.environ["PYTHONPATH"]
     else:

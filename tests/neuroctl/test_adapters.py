@@ -87,16 +87,16 @@ def test_final_observations_become_one_array_and_running_rows_hold_the_present_o
 def test_observations_that_were_returned_are_never_written_to_again() -> None:
     for env in (NextStepToSameStep(batch(Cart, AutoresetMode.NEXT_STEP)), make_env(CART, 3)):
         env.reset(seed=0)
-        seen = []
+        seen: list[tuple[Any, Any]] = []
         for _ in range(40):
             obs, *_, info = env.step(np.ones(3, np.int64))
-            seen += [(a, a.copy()) for a in (obs, info.get("final_obs", obs))]
+            seen += [(a, a.copy()) for a in [obs, *(info[key] for key in ("final_obs",) if key in info)]]
         assert all(np.array_equal(a, b) for a, b in seen)
 
 
 def test_rows_are_written_and_copied_in_nested_observations() -> None:
-    obs = {"a": np.zeros((3, 2)), "b": {"c": np.zeros(3)}}
+    obs: dict[str, Any] = {"a": np.zeros((3, 2)), "b": {"c": np.zeros(3)}}
     copy = copy_obs(obs)
     write_rows(copy, np.array([True, False, True]), {"a": np.ones((3, 2)), "b": {"c": np.full(3, 2.0)}})
     assert copy["a"][:, 0].tolist() == [1, 0, 1] and copy["b"]["c"].tolist() == [2, 0, 2]
-    assert not obs["a"].any() and not obs["b"]["c"].any()  # type: ignore[attr-defined]
+    assert not obs["a"].any() and not obs["b"]["c"].any()

@@ -78,7 +78,8 @@ def test_an_unknown_option_is_refused_with_those_that_exist(where):
         ("env.discrete_steering", "no"),
         ("env.camera", "side"),
         ("agent.learning_rate", "fast"),
-        ("agent.cell", "gru"),
+        ("agent.cell", 1),
+        ("agent.cfc_mode", "Pure"),
         ("agent.rank", 2.5),
     ],
 )

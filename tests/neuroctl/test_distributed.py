@@ -75,7 +75,7 @@ def test_a_mistake_of_the_user_reads_the_same_from_a_worker() -> None:
         messages = []
         for workers in (0, 2):
             with pytest.raises(NeuroctlError) as caught:
-                play(Player("zero"), workers, **arguments)  # type: ignore[arg-type]
+                play(Player("zero"), workers, **arguments)
             messages.append((type(caught.value), str(caught.value)))
         assert messages[0] == messages[1]
     assert messages[0][0] is NeuroctlError

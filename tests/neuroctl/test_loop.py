@@ -45,7 +45,7 @@ class Diary(Agent, Listener):
 
 
 def test_everybody_is_called_in_order_and_sees_the_same(tmp_path: Path) -> None:
-    env, log = make_env(POINT, 3), list[Any]()
+    env, log = make_env(POINT, 3, {"min_steps": 3, "max_steps": 5}), list[Any]()
     loop = ClosedLoop(env, Diary(log), [Diary(log, " one"), Diary(log, " two")])
     loop.run_episodes([4, 5, 6], 9)
     names = [entry[0] for entry in log]
@@ -53,10 +53,11 @@ def test_everybody_is_called_in_order_and_sees_the_same(tmp_path: Path) -> None:
     count = (len(names) - 5) // 4
     assert names == ["begin", "on_begin one", "on_begin two", *each * count, "on_end one", "on_end two"]
     assert log[0] == ("begin", 3, 9)
-    assert np.array_equal(log[1][1], make_env(POINT, 3).reset(seed=[4, 5, 6])[0])
+    assert np.array_equal(log[1][1], make_env(POINT, 3).reset(seed=[4, 5, 6])[0])  # type: ignore[arg-type]
 
     acts = [entry for entry in log if entry[0] == "act"]
     steps: list[Step] = [entry[1] for entry in log if entry[0] == "on_step one"]
+    assert any(s.terminated.any() for s in steps) and any(s.truncated.any() for s in steps)
     observed = [entry[1] for entry in log if entry[0] == "observe"]
     assert [s.index for s in steps] == list(range(count)) and loop.step_index == count
     assert acts[0][2].all() and not steps[0].done.all()
@@ -130,14 +131,14 @@ def test_values_that_cancel_or_overflow_in_a_sum_are_judged_one_by_one() -> None
     loop._check("observation", np.full((2, 3), 60000, np.float16))
     loop._check("observation", np.arange(4))
     with pytest.raises(NonFiniteError, match="observation of row 0"):
-        loop._check("observation", np.float32([[np.inf, 0], [-np.inf, 0]]))
+        loop._check("observation", np.array([[np.inf, 0], [-np.inf, 0]], np.float32))
     with pytest.raises(NonFiniteError, match=r"observation\['b'\]\['c'\] of row 1"):
-        loop._check("observation", {"a": huge, "b": {"c": np.float64([[1.0], [np.nan]])}})
+        loop._check("observation", {"a": huge, "b": {"c": np.array([[1.0], [np.nan]])}})
 
 
 def test_a_first_observation_that_is_not_finite_is_named() -> None:
     env = make_env(POINT, 2)
-    env.unwrapped.current_obs = lambda: np.float32([[0], [np.inf]])  # type: ignore[attr-defined]
+    env.unwrapped.current_obs = lambda: np.array([[0], [np.inf]], np.float32)  # type: ignore[attr-defined]
     with pytest.raises(NonFiniteError, match=r"observation of row 1 is not finite at step 0$"):
         ClosedLoop(env, ScriptedAgent("zero", env)).begin(0)
 

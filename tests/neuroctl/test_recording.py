@@ -129,7 +129,7 @@ def test_episodes_of_mixed_images_are_lossless(tmp_path: Path, kind: str) -> Non
     for t in range(4):
         last = np.full(2, t == 3)
         step = Step(
-            t, wild(t, kind), np.full(2, t == 0), np.zeros((2, 1)), np.float64([0.1, -0.0]), last, ~last & last,
+            t, wild(t, kind), np.full(2, t == 0), np.zeros((2, 1)), np.array([0.1, -0.0]), last, ~last & last,
             wild(0, kind), {"final_obs": wild(4, kind)},
         )  # fmt: skip
         recorder.on_step(step)
@@ -140,7 +140,7 @@ def test_episodes_of_mixed_images_are_lossless(tmp_path: Path, kind: str) -> Non
 
 
 def test_equal_episodes_give_equal_bytes_and_nested_names_survive(tmp_path: Path) -> None:
-    tree = {"a": np.arange(3), "b": {"c": np.float32([[-0.0]]), "d": {"e": np.array(True)}}}
+    tree = {"a": np.arange(3), "b": {"c": np.array([[-0.0]], np.float32), "d": {"e": np.array(True)}}}
     arrays = flatten("obs", tree)
     assert set(arrays) == {"obs/a", "obs/b/c", "obs/b/d/e"}
     assert encode_episode(arrays) == encode_episode(dict(arrays))

@@ -84,7 +84,7 @@ def test_no_public_name_is_also_a_submodule() -> None:
 
 def test_an_unknown_attribute_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
-        _ = neuroctl.trian  # type: ignore[attr-defined]
+        _ = neuroctl.trian
 
 
 def test_importing_neuroctl_and_help_of_every_program_are_light(run_python: RunPython) -> None:

@@ -27,7 +27,7 @@ def alter(path: Path, number: int, change: Callable[[dict[str, NDArray[Any]]], N
         arrays = {key: archive[key] for key in archive.files}
     change(arrays)
     with file.open("wb") as out:
-        np.savez(out, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez(out, allow_pickle=False, **arrays)
     index = path / "index.jsonl"
     lines = [json.loads(line) for line in index.read_text().splitlines()]
     for line in lines:

@@ -79,7 +79,7 @@ def test_a_row_counts_its_first_episode_only() -> None:
     assert len(set(result.lengths.tolist())) > 3
     for row, seed in enumerate(shard.seeds):
         env = make_env(POINT, 1, {"min_steps": 2, "max_steps": 40})
-        env.reset(seed=[seed])
+        env.reset(seed=[seed])  # type: ignore[arg-type]
         total, length, done = 0.0, 0, False
         while not done:
             _, reward, terminated, truncated, info = env.step(np.zeros((1, 2), np.float32))

@@ -9,7 +9,7 @@ from neuroctl.errors import NeuroctlError
 from neuroctl.statistics import Interval, iqm, stratified_bootstrap
 
 PEERS = "rliable is not installed; it comes with the extra 'peers'"
-SHAPES = [(10,), (5,), (64,), (7, 3), (10, 26), (1,), (2, 2), (4, 1)]
+SHAPES = [(10,), (7,), (11,), (5,), (64,), (7, 3), (10, 26), (1,), (2, 2), (4, 1)]
 
 
 def scores(shape: tuple[int, ...], seed: int = 0) -> Any:
@@ -54,7 +54,7 @@ def test_iqm_is_the_mean_of_the_middle_half() -> None:
     assert iqm([1, 2, 3, 4]) == 2.5
     assert iqm([-1000, 1, 2, 3, 4, 5, 6, 1000]) == 3.5
     assert iqm([7]) == 7 and iqm([[1, 5], [3, 100]]) == 4
-    assert iqm(np.float32([1, 2, 2, 9])) == 2
+    assert iqm(np.array([1, 2, 2, 9], np.float32)) == 2
 
 
 def test_runs_are_resampled_within_each_task() -> None:

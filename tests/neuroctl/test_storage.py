@@ -128,7 +128,7 @@ def test_a_torn_last_line_is_left_out_and_the_next_append_starts_a_line(tmp_path
 def test_nested_state_survives_bit_for_bit(tmp_path: Path) -> None:
     grid = np.arange(12.0, dtype=np.float32).reshape(3, 4)
     tree = {
-        "arrays": [grid.T, grid[:, ::2], grid[::-1], np.float32([0.0, -0.0, np.nan, np.inf, 1e-45])],
+        "arrays": [grid.T, grid[:, ::2], grid[::-1], np.array([0.0, -0.0, np.nan, np.inf, 1e-45], np.float32)],
         "scalars": (np.array(3, np.uint64), np.array(True), np.zeros((0, 3)), np.array([2**64 - 1], np.uint64)),
         "kinds": [np.arange(3).astype(k) for k in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "f2", "f8", "?")],
         "tensors": {
@@ -204,8 +204,20 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None
         read_json(path)
 
 
-@pytest.mark.parametrize("node", [[], 3, {}, {"array": "000007", "shape": [1]}, {"array": "000000"}, {"dict": [1]},
-                                  {"array": "000000", "shape": [5]}, {"tuple": 4}, {"dict": [[[1], {"value": 2}]]}])  # fmt: skip
+NODES: list[Any] = [
+    [],
+    3,
+    {},
+    {"array": "000007", "shape": [1]},
+    {"array": "000000"},
+    {"array": "000000", "shape": [5]},
+    {"dict": [1]},
+    {"dict": [[[1], {"value": 2}]]},
+    {"tuple": 4},
+]
+
+
+@pytest.mark.parametrize("node", NODES)
 def test_json_that_does_not_fit_the_arrays_is_named(tmp_path: Path, node: Any) -> None:
     save_tree(tmp_path, "state", {"a": np.zeros(3)})
     (tmp_path / "state.json").write_text(json.dumps(node))

@@ -20,7 +20,7 @@ def test_any_gymnasium_id_becomes_a_same_step_batch_with_dense_final_observation
     kwargs = {"max_steps": 20} if env_id == LANE else {}
     env = make_env(env_id, 3, kwargs)
     assert env.num_envs == 3 and env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
-    obs, _ = env.reset(seed=[1, 2, 3])
+    obs, _ = env.reset(seed=[1, 2, 3])  # type: ignore[arg-type]
     env.action_space.seed(0)
     ended = 0
     while ended < 3:
@@ -40,7 +40,7 @@ def test_any_gymnasium_id_becomes_a_same_step_batch_with_dense_final_observation
 
 def test_a_row_of_a_foreign_environment_is_the_single_environment() -> None:
     env, single = make_env("CartPole-v1", 3), gym.make("CartPole-v1")
-    obs, _ = env.reset(seed=[5, 6, 7])
+    obs, _ = env.reset(seed=[5, 6, 7])  # type: ignore[arg-type]
     one, _ = single.reset(seed=6)
     assert np.array_equal(obs[1], one)
     for t in range(12):
@@ -150,13 +150,13 @@ def test_a_batch_of_no_rows_is_refused(num_envs: int) -> None:
 
 
 def test_an_environment_that_resets_in_no_known_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Manual(Point):
-        def __init__(self, num_envs: int = 1) -> None:
-            super().__init__(num_envs)
-            self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
+    def manual(**kwargs: Any) -> Point:
+        env = Point(**kwargs)
+        env.metadata["autoreset_mode"] = AutoresetMode.DISABLED
+        return env
 
-    monkeypatch.setitem(gym.registry, "toys/Manual-v0", gym.envs.registration.EnvSpec(
-        id="toys/Manual-v0", vector_entry_point=Manual))  # fmt: skip
+    spec = gym.envs.registration.EnvSpec(id="toys/Manual-v0", vector_entry_point=manual)
+    monkeypatch.setitem(gym.registry, "toys/Manual-v0", spec)
     with pytest.raises(NeuroctlError, match="autoreset mode .*DISABLED.*; SAME_STEP or NEXT_STEP is needed"):
         make_env("toys/Manual-v0", 1)
 
