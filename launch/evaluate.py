@@ -57,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     summary = result.summary()
     if Path(options.source, "config.json").is_file():
-        save_evaluation(Path(options.source), summary, options.option)
+        chosen = {"env": options.env, "checkpoint": options.checkpoint, "seed": options.seed}
+        default = {"env": None, "checkpoint": "latest", "seed": 0}
+        settings = [f"{name}={value}" for name, value in chosen.items() if value != default[name]]
+        save_evaluation(Path(options.source), summary, [*options.option, *settings])
     if options.json:
         sys.stdout.write(json.dumps(summary, indent=1) + "\n")
         return 0

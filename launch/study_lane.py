@@ -189,10 +189,10 @@ def _all_conditions(options: Arguments, task: str) -> list[str]:
 
 HEAD = """# Lane following from the retina, held-out roads
 
-Made by `python launch/study_lane.py{arguments}`. Exploratory: {count} training seeds ({seeds}), the presets as they ship, no
-tuning per preset. A cell is the mean over seeds (and each seed) of the mean return of {episodes} episodes of 20 s
-({shift_episodes} of them under shifts) on roads 1000..1099, which training never saw, in per cent of the expert's
-clean return ({experts}).
+Made by `python launch/study_lane.py{arguments}`. Exploratory: {count} training seeds ({seeds}),
+the presets as they ship, no tuning per preset. A cell is the mean over seeds (and each seed) of the mean return of
+{episodes} episodes of 20 s ({shift_episodes} of them under shifts) on roads 1000..1099, which training never saw, in
+per cent of the expert's clean return ({experts}).
 
 {steps} gradient steps on 60 expert episodes recorded under action-noise:3; retina 16 x 64, near camera.
 Machine: {cpu}; torch {torch}, mujoco {mujoco}.

@@ -69,7 +69,13 @@ class Evaluation:
 
 
 def save_evaluation(run: Path, summary: Mapping[str, Any], options: Sequence[str] = ()) -> Path:
-    """Keep a summary in the run folder, where reports find it; one file for each condition."""
+    """Keep a summary in the run folder, where reports find it; one file for each condition.
+
+    Args:
+        run: run folder.
+        summary: of `Evaluation.summary`.
+        options: whatever else differed from the run's own environment, as `name=value`.
+    """
     condition = [*(s.replace(":", "-") for s in summary["shifts"]), *options] or ["clean"]
     name = re.sub(r"[^A-Za-z0-9.=,_-]", "_", "+".join(condition))
     path = run / "evaluations" / f"{name}.json"

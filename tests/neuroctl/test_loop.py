@@ -45,9 +45,12 @@ class Diary(Agent, Listener):
 
 
 def test_everybody_is_called_in_order_and_sees_the_same(tmp_path: Path) -> None:
-    env, log = make_env(POINT, 3, {"min_steps": 3, "max_steps": 5}), list[Any]()
+    env, log = make_env(POINT, 3, {"min_steps": 2, "max_steps": 4}), list[Any]()
     loop = ClosedLoop(env, Diary(log), [Diary(log, " one"), Diary(log, " two")])
-    loop.run_episodes([4, 5, 6], 9)
+    with loop.listening():
+        loop.begin(9, [4, 5, 6])
+        for _ in range(15):
+            loop.step()
     names = [entry[0] for entry in log]
     each = ["act", "observe", "on_step one", "on_step two"]
     count = (len(names) - 5) // 4
@@ -57,11 +60,10 @@ def test_everybody_is_called_in_order_and_sees_the_same(tmp_path: Path) -> None:
 
     acts = [entry for entry in log if entry[0] == "act"]
     steps: list[Step] = [entry[1] for entry in log if entry[0] == "on_step one"]
-    assert any(s.terminated.any() for s in steps) and any(s.truncated.any() for s in steps)
+    assert any(s.terminated.any() for s in steps[:-1]) and any(s.truncated.any() for s in steps[:-1])
     observed = [entry[1] for entry in log if entry[0] == "observe"]
     assert [s.index for s in steps] == list(range(count)) and loop.step_index == count
     assert acts[0][2].all() and not steps[0].done.all()
-    assert any(s.done.any() for s in steps[:-1]) and np.any([s.done for s in steps], axis=0).all()
     for t, (act, step, seen) in enumerate(zip(acts, steps, observed, strict=True)):
         assert np.array_equal(act[1], step.obs) and np.array_equal(act[2], step.first)
         assert seen[0] is step.next_obs and seen[1] is step.reward and seen[4] is step.info
@@ -71,6 +73,14 @@ def test_everybody_is_called_in_order_and_sees_the_same(tmp_path: Path) -> None:
             assert np.array_equal(steps[t + 1].first, step.done)
         for row in np.flatnonzero(step.done):
             assert step.info["final_obs"][row, 2] > 0 and step.next_obs[row, 2] == 0  # steps since the reset
+
+
+def test_playing_episodes_ends_when_every_row_has_ended_once() -> None:
+    env, log = make_env(POINT, 3), list[Any]()
+    ClosedLoop(env, Diary(log), [Diary(log, " one")]).run_episodes([4, 5, 6], 9)
+    done = np.array([entry[1].done for entry in log if entry[0] == "on_step one"])
+    assert done.any(axis=0).all() and not done[:-1].any(axis=0).all()
+    assert log[-1] == ("on_end one",)
 
 
 def test_rows_are_seeded_by_the_root_seed_unless_seeds_are_given() -> None:
