@@ -32,7 +32,7 @@ def test_continuous_actions_lie_in_the_space_for_any_output(kind):
     rng = np.random.default_rng(0)
     for _ in range(300):
         low = rng.normal(size=3).astype(np.float32)
-        space = spaces.Box(low, low + rng.exponential(size=3).astype(np.float32), dtype=np.float32)
+        space = spaces.Box(low, (low + rng.exponential(size=3)).astype(np.float32), dtype=np.float32)
         head = make_head(space, kind)
         for output in (torch.full((3,), -50.0), torch.full((3,), 50.0), torch.randn(3)):
             for action in (head.mode(output), head.sample(output, torch.randn(3) * 10)):

@@ -419,6 +419,12 @@ def test_another_seed_gives_another_run(name, tmp_path, whole):
     assert tree_hash(other.checkpoints.load()[1]["agent"]) != tree_hash(whole(name).checkpoints.load()[1]["agent"])
 
 
+def test_another_seed_plays_other_episodes(tmp_path, whole):
+    runs = whole("online"), train(preset("online", seed=1, steps=20), out=tmp_path / "other")
+    seeds = [run.checkpoints.load("20")[1]["loop"]["env"]["seeds"].tolist() for run in runs]
+    assert not set(seeds[0]) & set(seeds[1])
+
+
 def test_what_is_shown_and_how_often_it_is_logged_do_not_change_the_learning(tmp_path, whole):
     run = train(preset("online", log_every=13), out=tmp_path / "run")
     assert tree_hash(run.checkpoints.load()[1]["agent"]) == tree_hash(whole("online").checkpoints.load()[1]["agent"])
