@@ -1,6 +1,6 @@
 """The programs people start, and the experiments they start them with; this module only registers names."""
 
-from neuroctl.registry import presets
+from neuroctl import registry
 
 for _name, _summary in (
     ("lane-cfc", "lane following by imitation, low-rank sparse CfC"),
@@ -8,4 +8,4 @@ for _name, _summary in (
     ("lane-lstm", "lane following by imitation, LSTM"),
     ("lane-mlp", "lane following by imitation, feed-forward policy"),
 ):
-    presets.register(_name, f"neuroctl.launch.presets:{_name.replace('-', '_')}", _summary)
+    registry.presets.register(_name, f"neuroctl.launch.presets:{_name.replace('-', '_')}", _summary)

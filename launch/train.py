@@ -42,17 +42,16 @@ class ResumeArguments:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and say where the run is."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(USAGE.format(presets=", ".join(registry.presets.names())) + "\n")
-        return 0 if arguments else 2
+    presets = ", ".join(registry.presets.names())
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE.format(presets=presets) + "\n")
+        return 0
     if any(a.partition("=")[0] == "--resume" for a in arguments):
         options = parse(ResumeArguments, arguments, "train")
         return _train(None, resume=options.resume)
+    if not arguments or arguments[0].startswith("-"):
+        raise NeuroctlError(f"the first argument must be a preset ({presets}) or --resume RUN")
     preset, *rest = arguments
-    if preset.startswith("-"):
-        raise NeuroctlError(
-            f"the first argument must be a preset ({', '.join(registry.presets.names())}) or --resume RUN"
-        )
     default = registry.presets.load(preset)()
     parsed = parse(Arguments, rest, f"train {preset}", Arguments(default))
     return _train(parsed.config, out=parsed.out)

@@ -61,7 +61,10 @@ class ClosedLoop:
         """One control step of all rows: act, step the environment, observe, tell the listeners."""
         action = self.agent.act(self._obs, self._first)
         self._check("action", action)
-        next_obs, reward, terminated, truncated, info = self.env.step(action)
+        try:
+            next_obs, reward, terminated, truncated, info = self.env.step(action)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error}{self.write_dump()}") from None
         step = Step(self.step_index, self._obs, self._first, action, reward, terminated, truncated, next_obs, info)
         self._recent.append(step)
         self._check("reward", reward)

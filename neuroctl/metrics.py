@@ -27,7 +27,7 @@ class Metrics:
         from torch.utils.tensorboard import SummaryWriter
 
         self._file = path / "metrics.jsonl"
-        lines = [line for line in whole_lines(self._file) if json.loads(line)["step"] <= step]
+        lines = [line for line in whole_lines(self._file) if _step_of(line) <= step]
         atomic_write(self._file, "".join(f"{line}\n" for line in lines))
         self._board = SummaryWriter(str(path / "tensorboard"), purge_step=step + 1)
         self._sums: dict[str, float] = {}
@@ -69,3 +69,11 @@ class Metrics:
     def close(self) -> None:
         """Flush the TensorBoard events."""
         self._board.close()
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; infinity, so that it is cut, when the line is damaged."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

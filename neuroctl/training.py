@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def train(
         run = Run(resume)
         _check(run.config)
     elif config is not None:
+        config = _with_whole_paths(config)
         _check(config)
         run = Run.create(config, None if out is None else Path(out))
     else:
@@ -77,6 +79,13 @@ def train(
     except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
         raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
     return run
+
+
+def _with_whole_paths(config: TrainConfig) -> TrainConfig:
+    """The configuration with absolute paths, so that a run can be resumed from any folder."""
+    demos, source = config.demonstrations, config.warm_start
+    demos = replace(demos, path=demos.path and demos.path.resolve())
+    return replace(config, demonstrations=demos, warm_start=source and source.resolve())
 
 
 def _check(config: TrainConfig) -> None:
@@ -266,15 +275,28 @@ class _Trainer:
 
     def _learn(self, step: int) -> int:
         """One update or one step of the loop; the new step count."""
-        if self.loop is not None:
-            self.loop.step()
+        try:
+            if self.loop is not None:
+                self.loop.step()
+        except NonFiniteError as error:
+            raise self._stopped(error) from None
         try:
             values = self.agent.update()
             self.recent.append(values)
             self.metrics.add(values, step + 1)
         except NonFiniteError as error:
-            raise NonFiniteError(f"{error}{self._dump()}; last good checkpoint: step {self.saved_step}") from None
+            raise self._stopped(error, self.loop.write_dump() if self.loop else "") from None
         return step + 1
+
+    def _stopped(self, error: NonFiniteError, dumped: str = "") -> NonFiniteError:
+        """What went wrong, where the last updates (and steps) are written, and what is left."""
+        path = self.run.path / "dump" / "updates.json"
+        path.parent.mkdir(exist_ok=True)
+        atomic_write(path, json.dumps(list(self.recent), indent=1))
+        return NonFiniteError(
+            f"{error}{dumped}; the last {len(self.recent)} updates are in {path}; "
+            f"last good checkpoint: step {self.saved_step}"
+        )
 
     def _report(self, step: int) -> bool:
         """Write metrics when due; whether this is the best policy so far."""
@@ -295,13 +317,6 @@ class _Trainer:
 
     def _note(self) -> str:
         return " ".join(f"{key} {value:.4g}" for key, value in (self.recent[-1] if self.recent else {}).items())
-
-    def _dump(self) -> str:
-        """Write the last updates (and steps of the loop) for a post-mortem."""
-        path = self.run.path / "dump" / "updates.json"
-        path.parent.mkdir(exist_ok=True)
-        atomic_write(path, json.dumps(list(self.recent), indent=1))
-        return f"; the last {len(self.recent)} updates are in {path}" + (self.loop.write_dump() if self.loop else "")
 
     def _stop(self, step: int) -> None:
         if self.loop is None or can_restore(self.loop.env):
