@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import ncps.torch
 import torch
@@ -48,7 +49,7 @@ def training_step(module: nn.Module, run: Callable[[Tensor], tuple[Tensor, objec
     return call
 
 
-def cells() -> tuple[nn.Module, nn.LSTM, CfC, CfC, LSTM]:
+def cells() -> tuple[Any, nn.LSTM, CfC, CfC, LSTM]:
     theirs = ncps.torch.CfC(INPUTS, UNITS, backbone_layers=0, batch_first=False)
     sparse = CfC(INPUTS, UNITS, backbone_units=0, recurrent=LowRankSparse(UNITS, 16, 0.5))
     return theirs, nn.LSTM(INPUTS, UNITS), CfC.from_ncps(theirs), sparse, LSTM(INPUTS, UNITS)

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = registry.presets.load("lane-cfc")()
     kwargs = {**config.env.kwargs(), "max_steps": options.steps}
-    env = make_env(config.env.id, WIDTH, kwargs)
+    env: Any = make_env(config.env.id, WIDTH, kwargs)
     agent = make_agent(config, spaces_of(env))
     keep = Keep()
     ClosedLoop(env, agent, [keep]).run_episodes(SEEDS, 0)

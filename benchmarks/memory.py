@@ -4,6 +4,7 @@ import argparse
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from neuroctl import record
 
@@ -21,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     kwargs = {"observation": "retina", "track": "random", "max_steps": options.max_steps}
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"env_id": "neuroctl/LaneFollow-v0", "env_kwargs": kwargs}
+        settings: dict[str, Any] = {"env_id": "neuroctl/LaneFollow-v0", "env_kwargs": kwargs}
         record("expert", Path(folder) / "a", episodes=32, **settings)
         before = resident_mb()
         record("expert", Path(folder) / "b", episodes=options.episodes, **settings)

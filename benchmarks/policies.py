@@ -6,16 +6,18 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from neuroctl import record, registry
+from neuroctl.agents.policies import CellPolicy
 from neuroctl.recording import Recording
 from neuroctl.run import environment_spaces, make_agent
 
 
-def effective_parameters(policy: torch.nn.Module) -> tuple[int, int]:
+def effective_parameters(policy: CellPolicy) -> tuple[int, int]:
     """Trainable numbers of the whole policy, and of its recurrent cell."""
     count = sum(p.numel() for p in policy.parameters() if p.requires_grad)
     return count, sum(p.numel() for p in policy.cell.parameters() if p.requires_grad)
@@ -42,11 +44,13 @@ def main() -> None:
         print(f"{'preset':16} {'parameters':>10} {'cell':>8} {'gradient step':>14} {'latency B=1':>12} {'B=16':>9}")
         for name in registry.presets.names():
             config = registry.presets.load(name)()
-            agent = make_agent(replace(config, seed=1), environment_spaces(config), data)
+            agent: Any = make_agent(replace(config, seed=1), environment_spaces(config), data)
             update = median_seconds(agent.update, options.repeats)
             latency = {}
             for width in (1, 16):
-                obs = np.zeros((width, *environment_spaces(config).observation.shape), np.float32)
+                shape = environment_spaces(config).observation.shape
+                assert shape is not None
+                obs = np.zeros((width, *shape), np.float32)
                 agent.begin(width, 0)
                 none = np.zeros(width, dtype=bool)
                 latency[width] = median_seconds(lambda o=obs, f=none, a=agent: a.act(o, f), 20 * options.repeats)

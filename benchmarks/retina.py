@@ -8,6 +8,8 @@ The peers alternate, so that a change of the machine's speed meets both; the tab
 import os
 import statistics
 import time
+from collections.abc import Iterator
+from typing import Any
 
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("MUJOCO_GL", "egl")
@@ -47,7 +49,7 @@ class RenderedLane(LaneFollowVector):
     def _observe_retina(self, batch):
         if not hasattr(self, "lane"):
             self.lane, self.averager = LaneRenderer(build_track(-1), CAMERA_SIZE), Averager(self._retina_size)
-        frames = (self.lane.render(build_track(-1), qpos, "near") for qpos in batch.qpos)
+        frames: Iterator[Any] = (self.lane.render(build_track(-1), qpos, "near") for qpos in batch.qpos)
         return np.stack([self.averager(frame[..., 0] / np.float32(255)) for frame in frames])
 
 
@@ -61,7 +63,7 @@ def seconds(call, count):
 
 def alternate(calls):
     """Median time of each `(name, call, count)`, repeated in turns."""
-    times = {name: [] for name, _, _ in calls}
+    times: dict[str, list[float]] = {name: [] for name, _, _ in calls}
     for _, call, _ in calls:
         call()
     for _ in range(REPEATS):

@@ -13,7 +13,7 @@ def _lane(preset: str, agent: ImitationConfig) -> TrainConfig:
         env=LaneFollowConfig(),
         agent=agent,
         preset=preset,
-        demonstrations=DemonstrationsConfig(episodes=60, shifts=("action-noise:3",)),
+        demonstrations=DemonstrationsConfig(shifts=("action-noise:3",)),
         evaluation_options=(HELD_OUT,),
         steps=600,
         checkpoint_every=100,

@@ -26,6 +26,7 @@ PRESETS = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
 TASKS = {"sighted": 0.0, "blackouts": 0.6}
 """Task -> duration of the camera's blackouts in seconds; they come every 3 s on average."""
 EVALUATION_SEED = 0
+EPISODES = 60
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,22 @@ def _train(options: Arguments, task: str, preset: str, seed: int) -> None:
     from neuroctl import record, train
 
     config = _config(task, preset, seed, options.steps)
+    path = _folder(options, task, preset, seed)
+    if (path / "checkpoints" / f"{options.steps:09d}").exists():
+        return
     demos = options.out / task / f"demonstrations-s{seed}"
     source = config.demonstrations
-    with shown(f"{task} demonstrations, seed {seed}", source.episodes, "episodes") as progress:
+    with shown(f"{task} demonstrations, seed {seed}", EPISODES, "episodes") as progress:
         record(
             "expert",
             demos,
-            episodes=source.episodes,
+            episodes=EPISODES,
             seed=seed,
             env_id=config.env.id,
             env_kwargs=config.env.kwargs(),
             shifts=source.shifts,
             progress=progress,
         )
-    path = _folder(options, task, preset, seed)
     sys.stderr.write(f"{path}\n")
     if (path / "config.json").exists():
         train(resume=path, progress=shown)
@@ -194,7 +197,7 @@ the presets as they ship, no tuning per preset. A cell is the mean over seeds (a
 {episodes} episodes of 20 s ({shift_episodes} of them under shifts) on roads 1000..1099, which training never saw, in
 per cent of the expert's clean return ({experts}).
 
-{steps} gradient steps on 60 expert episodes recorded under action-noise:3; retina 16 x 64, near camera.
+{steps} gradient steps on {demonstrations} expert episodes recorded under action-noise:3; retina 16 x 64, near camera.
 Machine: {cpu}; torch {torch}, mujoco {mujoco}.
 """
 
@@ -207,6 +210,7 @@ def _lines(options: Arguments, experts: dict[str, float]) -> Iterator[str]:
         seeds=", ".join(map(str, options.seeds)),
         episodes=options.episodes,
         shift_episodes=options.shift_episodes,
+        demonstrations=EPISODES,
         experts=", ".join(f"{task} {value:.1f}" for task, value in experts.items()),
         steps=options.steps,
         **{name: here[name] for name in ("cpu", "torch", "mujoco")},

@@ -43,8 +43,8 @@ class DemonstrationsConfig:
 
     path: Path | None = None
     """A recording to learn from; when absent, the scripted expert is recorded into the run folder first."""
-    episodes: int = 60
-    """Episodes to record, or to use of the recording."""
+    episodes: int | None = None
+    """Episodes to record (60 when absent), or to use of the recording at path (all when absent)."""
     shifts: tuple[str, ...] = ()
     """Shifts under which the expert is recorded, such as action-noise:3, so that it shows recoveries."""
     dagger_every: int = 0
@@ -55,8 +55,9 @@ class DemonstrationsConfig:
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         for name, least in (("episodes", 1), ("dagger_every", 0), ("dagger_episodes", 1)):
-            if getattr(self, name) < least:
-                raise NeuroctlError(f"demonstrations.{name} must be >= {least}, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise NeuroctlError(f"demonstrations.{name} must be >= {least}, got {value}")
 
 
 @dataclass(frozen=True)

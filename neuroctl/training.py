@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import registry
-from .config import TrainConfig
+from .config import DemonstrationsConfig, TrainConfig
 from .contracts import Spaces
 from .errors import NeuroctlError, NonFiniteError
 from .evaluation import evaluate_player
@@ -27,6 +27,9 @@ from .run import Run, environment_spaces, make_agent
 from .storage import atomic_write
 from .streams import derive_seed
 from .vector import can_restore, make_env, spaces_of
+
+EPISODES = 60
+"""Demonstrations that are recorded when the configuration does not say."""
 
 EVALUATION_EPISODES = 16
 NUM_ENVS = 16
@@ -69,8 +72,8 @@ def train(
         run = Run(resume)
         _check(run.config)
     elif config is not None:
-        config = _with_whole_paths(config)
         _check(config)
+        config = _with_whole_paths(config)
         run = Run.create(config, None if out is None else Path(out))
     else:
         raise NeuroctlError("give a configuration, or a run to resume")
@@ -101,11 +104,18 @@ def _check(config: TrainConfig) -> None:
         make_env(config.env.id, 1, config.env.kwargs(), config.demonstrations.shifts).close()
 
 
+def _existing(demos: DemonstrationsConfig) -> Recording:
+    """The recording at `demos.path`, or the part of it that is asked for."""
+    assert demos.path is not None
+    recording = Recording(demos.path)
+    return recording.head(len(recording) if demos.episodes is None else demos.episodes)
+
+
 def _check_recording(config: TrainConfig, spaces: Spaces) -> None:
     """Refuse a recording of another environment, or of one that shows or does something else."""
     demos = config.demonstrations
     assert demos.path is not None
-    info = Recording(demos.path).head(demos.episodes).info
+    info = _existing(demos).info
     if info.env_id != config.env.id:
         raise NeuroctlError(f"{demos.path} was recorded in {info.env_id}, not in {config.env.id}")
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
@@ -182,8 +192,8 @@ class _Trainer:
     def _demonstrations(self) -> Recording:
         demos = self.config.demonstrations
         if demos.path is None:
-            return self._record(Player("expert"), "000-expert", demos.episodes, demos.shifts)
-        return Recording(demos.path).head(demos.episodes)
+            return self._record(Player("expert"), "000-expert", demos.episodes or EPISODES, demos.shifts)
+        return _existing(demos)
 
     def _record(self, player: Player, name: str, episodes: int, shifts: tuple[str, ...]) -> Recording:
         """Record into the run folder; what an interrupted run recorded there is completed, with equal bits."""

@@ -18,6 +18,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Where optional packages are installed on purpose, a skipped test is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
-    if os.environ.get("NEUROCTL_FORBID_SKIPS") and skipped:
+    if reporter and os.environ.get("NEUROCTL_FORBID_SKIPS") and skipped:
         reporter.write_line(f"{len(skipped)} skipped tests, and NEUROCTL_FORBID_SKIPS is set", red=True)
         session.exitstatus = 1

@@ -31,7 +31,8 @@ def norm(W: Tensor) -> float:
 
 
 def moduli(W: Tensor) -> Tensor:
-    return torch.linalg.eigvals(W).abs().sort(descending=True).values
+    descending: Tensor = torch.linalg.eigvals(W).abs().sort(descending=True).values
+    return descending
 
 
 def radius(W: Tensor) -> float:
@@ -225,6 +226,7 @@ def test_training_moves_the_factors_and_never_the_mask():
 def test_stacked_weights_are_the_siblings_in_the_order_of_the_maps():
     spec = LowRankSparse(16, 4, 0.5, seed=2)
     weights = RecurrentWeights(("a", "b", "c"), 16, spec, ["c", "a"])
+    assert weights.dense is not None
     torch.nn.init.ones_(weights.dense)
     for name in ("a", "c"):
         torch.testing.assert_close(weights.map_weight(name), spec.sibling(name).weight())

@@ -12,7 +12,7 @@ from torch.distributions.transforms import TanhTransform
 from neuroctl.agents.heads import CategoricalHead, GaussianHead, SquashedHead, make_head
 from neuroctl.errors import NeuroctlError
 
-BOX = spaces.Box(np.float32([-1, 2, -0.3]), np.float32([1, 5, 0.7]), dtype=np.float32)
+BOX = spaces.Box(np.array([-1, 2, -0.3], np.float32), np.array([1, 5, 0.7], np.float32), dtype=np.float32)
 DISCRETE = spaces.Discrete(5, start=-2)
 
 
@@ -67,7 +67,7 @@ def test_the_squashed_log_probability_is_that_of_torch():
 
 @pytest.mark.parametrize("kind", ["gaussian", "squashed"])
 def test_a_density_integrates_to_one(kind):
-    space = spaces.Box(np.float32([2]), np.float32([5]), dtype=np.float32)
+    space = spaces.Box(np.array([2], np.float32), np.array([5], np.float32), dtype=np.float32)
     head = make_head(space, kind).double()
     wide = 1.0 if kind == "squashed" else 6.0
     unit = torch.linspace(-wide, wide, 40001, dtype=torch.float64)[1:-1]
@@ -78,7 +78,7 @@ def test_a_density_integrates_to_one(kind):
 
 @pytest.mark.parametrize("kind", ["gaussian", "squashed"])
 def test_samples_follow_the_density(kind):
-    space = spaces.Box(np.float32([-1]), np.float32([1]), dtype=np.float32)
+    space = spaces.Box(np.array([-1], np.float32), np.array([1], np.float32), dtype=np.float32)
     head = make_head(space, kind)
     generator = torch.Generator().manual_seed(0)
     samples = head.sample(torch.full((40000, 1), 0.2), torch.randn(40000, 1, generator=generator)).detach()

@@ -1,5 +1,7 @@
 """The imitation learner learns lane following, and its saved state is all there is."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ ID = "neuroctl/LaneFollow-v0"
 KWARGS = {"observation": "state", "max_steps": 100, "track": "loop"}
 SMALL = {"hidden_size": 12, "features": 12, "sequence_length": 16, "batch_size": 6}
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "cfc carried": {"cell": "cfc", "rank": 3, "sparsity": 0.5},
     "cfc burn-in": {"cell": "cfc", "burn_in": 5},
     "lstm carried": {"cell": "lstm"},
@@ -205,7 +207,7 @@ def test_recurrent_weights_are_one_matrix_for_each_map(options, names, lane):
 def test_discrete_commands_are_cloned_from_images(tmp_path):
     kwargs = {"observation": "retina", "retina_size": (4, 16), "max_steps": 40, "discrete_steering": True}
     data = record("expert", tmp_path / "d", episodes=4, env_id=ID, env_kwargs=kwargs, width=4)
-    env = make_env(ID, 2, kwargs)
+    env: Any = make_env(ID, 2, kwargs)
     learner = agent(env, data, cell="lstm", learning_rate=1e-2)
     losses = [learner.update()["loss"] for _ in range(60)]
     assert np.mean(losses[-10:]) < 0.8 * losses[0]

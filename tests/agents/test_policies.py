@@ -1,5 +1,7 @@
 """Policies of every cell: `unroll` is `step` in a loop, resets included."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ T, B = 9, 4
 STATE = Spaces(spaces.Box(-5, 5, (6,), np.float32), spaces.Box(-1, 1, (2,), np.float32))
 IMAGE = Spaces(spaces.Box(0, 255, (8, 12), np.uint8), spaces.Discrete(5))
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "cfc": {"cell": "cfc"},
     "cfc no_gate": {"cell": "cfc", "cfc_mode": "no_gate"},
     "cfc pure": {"cell": "cfc", "cfc_mode": "pure"},

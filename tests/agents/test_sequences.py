@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from neuroctl.agents.sequences import CarriedSequences, Sequences, random_windows
 from neuroctl.errors import NeuroctlError
+from neuroctl.recording import Recording
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Fake:
 
 def sequences(*lengths):
     data = Sequences()
-    data.add(Fake(lengths))
+    data.add(cast(Recording, Fake(lengths)))
     return data
 
 
@@ -66,7 +68,7 @@ def test_images_are_kept_as_bytes_and_come_back_as_the_policy_saw_them(kind):
             return Episode(obs, np.zeros((5, 1)))
 
     data = Sequences()
-    data.add(Images([5]))
+    data.add(cast(Recording, Images([5])))
     assert data._obs[0].dtype == np.uint8
     for window in (data.window(0, 1, 3)[0], CarriedSequences(data, 0, 1).next(4).obs[1:4, 0]):
         assert window.dtype == kind
@@ -79,7 +81,7 @@ def test_dict_observations_are_refused():
             return Episode({"a": np.zeros((2, 1))}, np.zeros((1, 1)))
 
     with pytest.raises(NeuroctlError, match="fake: imitation from dict observations is not supported"):
-        Sequences().add(Dicts([1]))
+        Sequences().add(cast(Recording, Dicts([1])))
 
 
 # -- carried -----------------------------------------------------------------------------------------------------

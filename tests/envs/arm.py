@@ -1,5 +1,7 @@
 """A user's own robot: a two-joint arm that reaches for a target, in 40 lines of MJCF and Python."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 
@@ -45,8 +47,13 @@ def terminated(batch):
 
 def make_arm(num_envs=1, **options):
     space = gym.spaces.Box(-5, 5, (8,), np.float32)
-    functions = {"reset": reset, "observe": observe, "reward": reward, "terminated": terminated}
-    settings = {"observation_space": space, "control_dt_s": 0.02, "max_steps": 100, "variables": {"target": [0.0, 0.0]}}
+    functions: dict[str, Any] = {"reset": reset, "observe": observe, "reward": reward, "terminated": terminated}
+    settings: dict[str, Any] = {
+        "observation_space": space,
+        "control_dt_s": 0.02,
+        "max_steps": 100,
+        "variables": {"target": [0.0, 0.0]},
+    }
     return MujocoTask(XML, num_envs=num_envs, **functions, **(settings | options))
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import gymnasium as gym
 import mujoco
 import numpy as np
@@ -149,7 +151,8 @@ def test_fixed_start_is_the_beginning_of_the_bottom_straight():
 def test_leaving_the_lane_terminates():
     env = LaneFollowVector(1, start="fixed", max_steps=1000)
     env.reset(seed=0)
-    steps, terminated = 0, False
+    steps = 0
+    terminated: Any = False
     while not terminated:
         _, _, terminated, truncated, info = env.step(go_straight(env))
         steps += 1
@@ -198,6 +201,7 @@ def test_discrete_commands_are_the_five_angles():
     assert np.rad2deg(STEERING_RAD) == pytest.approx([-30, -15, 0, 15, 30])
     discrete, box = (LaneFollowVector(1, start="fixed", discrete_steering=k) for k in (True, False))
     assert discrete.single_action_space == gym.spaces.Discrete(5)
+    assert isinstance(box.single_action_space, gym.spaces.Box)
     assert box.single_action_space.high == pytest.approx([np.pi / 6])
     discrete.reset(seed=0)
     box.reset(seed=0)
@@ -219,18 +223,18 @@ def test_positive_steering_turns_left():
 
 
 def test_blackouts_hide_the_image_for_their_duration():
-    options = {"observation": "retina", "retina_size": (4, 8), "max_steps": 4000}
+    options: dict[str, Any] = {"observation": "retina", "retina_size": (4, 8), "max_steps": 4000}
     env, clear = LaneFollowVector(4, blackout_s=0.5, **options), LaneFollowVector(4, **options)
     env.reset(seed=0)
     clear.reset(seed=0)
-    dark = []
+    blacks = []
     for _ in range(3000):
         action = env.expert_action()
         a, b = env.step(action)[0], clear.step(action)[0]
         black = (a == 0).all(axis=(1, 2))
         assert np.array_equal(a[~black], b[~black])
-        dark.append(black)
-    dark = np.array(dark).T
+        blacks.append(black)
+    dark = np.array(blacks).T
     starts = np.flatnonzero(dark[0, 1:] & ~dark[0, :-1])
     ends = np.flatnonzero(~dark[0, 1:] & dark[0, :-1])
     assert set(ends[: len(starts)] - starts[: len(ends)]) == {25}
@@ -240,7 +244,7 @@ def test_blackouts_hide_the_image_for_their_duration():
 
 
 def test_blackouts_do_not_change_what_else_is_drawn():
-    options = {"observation": "retina", "track": "random"}
+    options: dict[str, Any] = {"observation": "retina", "track": "random"}
     plain, dark = LaneFollowVector(3, **options), LaneFollowVector(3, blackout_s=0.5, **options)
     assert np.array_equal(plain.reset(seed=4)[0], dark.reset(seed=4)[0])
 
@@ -277,7 +281,7 @@ def test_bad_options_are_named(options, message):
 
 
 def test_expert_action_of_one_environment():
-    env = gym.make("neuroctl/LaneFollow-v0")
+    env: Any = gym.make("neuroctl/LaneFollow-v0")
     env.reset(seed=0)
     action = env.unwrapped.expert_action()
     assert action.shape == (1,)

@@ -4,6 +4,7 @@ import importlib.util
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import mujoco
@@ -16,6 +17,7 @@ from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.vector import make_env
 
 _spec = importlib.util.spec_from_file_location("arm_robot", Path(__file__).with_name("arm.py"))
+assert _spec is not None and _spec.loader is not None
 arm = importlib.util.module_from_spec(_spec)
 sys.modules["arm_robot"] = arm
 _spec.loader.exec_module(arm)
@@ -48,7 +50,7 @@ def test_own_robot_is_a_gymnasium_environment(registered):
 
 
 def test_own_robot_takes_shifts_and_restores_its_state(registered):
-    env = make_env(registered, 2, {}, ["observation-delay:2", "gain:3", "gaussian-noise:1"])
+    env: Any = make_env(registered, 2, {}, ["observation-delay:2", "gain:3", "gaussian-noise:1"])
     act = actions(150, 2)
     env.reset(seed=0)
     for action in act[:50]:

@@ -130,7 +130,7 @@ def test_a_warning_is_one_line(capsys):
 
 
 def test_arguments_and_exit_code_are_passed_on():
-    assert run(lambda argv: len(argv), ["a", "b", "c"]) == 3
+    assert run(lambda argv: len(argv or ()), ["a", "b", "c"]) == 3
 
 
 def test_columns_of_a_table_are_aligned():

@@ -1,6 +1,7 @@
 """`neuroctl train`: presets with overrides, resuming, exit codes."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def test_a_preset_is_trained_with_overrides_of_every_part(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == f"run: {tmp_path / 'run'}\n"
     assert [line.split(":")[0] for line in err.splitlines()] == ["recording 000-expert", "training"]
-    config = Run(tmp_path / "run").config
+    config: Any = Run(tmp_path / "run").config
     assert (config.preset, config.seed, config.agent.rank, config.agent.hidden_size) == ("lane-cfc", 4, 2, 8)
     assert config.env.track_seeds == (3, 5) and config.demonstrations.shifts == ("gain:1", "gaussian-noise:2")
     assert [line["step"] for line in Run(tmp_path / "run").metrics()] == [2, 4, 6]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_whole_numbers_in_a_file_stay_floats_where_floats_are_meant():
     content = to_json(preset("lane-cfc"))
     content["agent"]["learning_rate"] = 1
     content["agent"]["sparsity"] = 0
-    agent = train_config_from_json(content).agent
+    agent: Any = train_config_from_json(content).agent
     assert repr((agent.learning_rate, agent.sparsity)) == "(1.0, 0.0)"
 
 

@@ -1,5 +1,7 @@
 """A label is the expert's action for the very observation it stands beside."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,14 +24,14 @@ def env():
 def test_the_label_in_info_belongs_to_the_observation_returned_with_it(env):
     rng = np.random.default_rng(0)
     obs, info = env.reset(seed=[1, 2, 3])
-    seen = [(obs.copy(), info["expert_action"].copy(), get_state(env))]
+    seen: list[Any] = [(obs.copy(), info["expert_action"].copy(), get_state(env))]
     ended = 0
     for _ in range(70):
         obs, _, terminated, truncated, info = env.step(rng.uniform(-0.5, 0.5, (3, 1)).astype(np.float32))
         seen.append((obs.copy(), info["expert_action"].copy(), get_state(env)))
         ended += int((terminated | truncated).sum())
     assert ended >= 3, "labels across an autoreset were not tested"
-    other = make_env(ID, 3, KWARGS)
+    other: Any = make_env(ID, 3, KWARGS)
     other.reset(seed=[7, 8, 9])
     for obs, label, state in seen:
         set_state(other, np.arange(3), state)
@@ -41,7 +43,7 @@ def test_the_label_in_info_belongs_to_the_observation_returned_with_it(env):
 
 def test_recorded_labels_are_the_experts_actions_for_the_recorded_observations(tmp_path):
     recording = record_player(Player("random"), tmp_path / "r", ID, KWARGS, (), episodes=3, seed=4, width=2, label=True)
-    env = make_env(ID, 1, KWARGS)
+    env: Any = make_env(ID, 1, KWARGS)
     for number in recording.numbers():
         episode = recording.episode(number)
         env.reset(seed=[episode.info["seed"]])

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from neuroctl import progress
 from neuroctl.progress import NoProgress, ShownProgress
 
 
@@ -26,7 +25,7 @@ def test_without_a_terminal_one_plain_line_tells_the_end(capsys):
 
 def test_without_a_terminal_long_work_tells_a_line_now_and_then_with_rate_and_time_left(capsys, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("neuroctl.progress.time.monotonic", lambda: now[0])
     with ShownProgress("training", 100, "steps") as shown:
         for _ in range(50):
             now[0] += 0.5

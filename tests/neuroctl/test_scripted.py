@@ -1,5 +1,7 @@
 """Agents that need no training."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ class SpacesOnly(gym.vector.VectorEnv):
 
 @pytest.fixture
 def lane():
-    env = make_env(*LANE)
+    env: Any = make_env(*LANE)
     env.reset(seed=[1, 2, 3])
     yield env
     env.close()
@@ -34,7 +36,7 @@ def acting(name, env, seed=0):
 
 
 SPACES = [
-    gym.spaces.Box(np.float32([-1, 2]), np.float32([1, 3]), dtype=np.float32),
+    gym.spaces.Box(np.array([-1, 2], np.float32), np.array([1, 3], np.float32), dtype=np.float32),
     gym.spaces.Box(-np.inf, np.inf, (2,), np.float64),
     gym.spaces.Discrete(4, start=-2),
 ]

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -216,8 +217,8 @@ PRESETS = {f.__name__.replace("_", "-"): f for f in (online, forgetful, cloning,
 
 
 def register_toys():
-    gym.register("toytest/Drift-v0", vector_entry_point=DriftVector)
-    gym.register("toytest/Forgetful-v0", entry_point=Forgetful)
+    gym.register("toytest/Drift-v0", vector_entry_point=cast(Any, DriftVector))
+    gym.register("toytest/Forgetful-v0", entry_point=cast(Any, Forgetful))
     registry.agents.register("toytest-online", f"{__name__}:ToyAgent")
     for name, preset in PRESETS.items():
         registry.presets.register(f"toytest-{name}", f"{__name__}:{preset.__name__}")
@@ -249,6 +250,7 @@ class StopAt:
     label: str
     count: int
     action: Callable[[], None]
+    left: int = field(init=False)
 
     def __call__(self, label, total, unit):
         display = StopAt(label, self.count, self.action)
@@ -296,21 +298,28 @@ def killed_and_resumed(config, folder, moments):
     train(config, out=folder / "warm-up")
     train(config, out=folder / "whole")
     duration = (time.monotonic() - start) / 2
+    killed = folder / "killed"
+
+    def train_on():
+        resumable = (killed / "config.json").exists()
+        train(**({"resume": killed} if resumable else {"config": config, "out": killed}))
+
     for moment in moments:
         child = os.fork()
         if child == 0:
             try:
-                resumable = (folder / "killed" / "config.json").exists()
-                train(**({"resume": folder / "killed"} if resumable else {"config": config, "out": folder / "killed"}))
+                train_on()
             finally:
                 os._exit(0)
         time.sleep(moment * duration)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        if not (killed / "config.json").exists():  # too early for anything to be resumed
+            continue
         steps = [path.name for path in Run(folder / "killed").checkpoints.all()]
         recorded = len(list((folder / "killed").glob("data/*/episodes/*.npz")))
         sys.stdout.write(f"killed at {moment:.2f}: checkpoints {steps}, {recorded} episodes\n")
-    train(resume=folder / "killed")
+    train_on()
 
 
 CONTROL = """
@@ -464,7 +473,7 @@ def test_a_run_keeps_the_newest_checkpoints_and_the_best(whole):
     run = whole("evaluated")
     returns = {line["step"]: line["evaluation/return"] for line in run.metrics() if "evaluation/return" in line}
     assert list(returns) == [15, 30, 45, 60]
-    assert max(returns, key=returns.get) == 15 and run.checkpoints.find("best").name == "000000015"
+    assert max(returns, key=returns.__getitem__) == 15 and run.checkpoints.find("best").name == "000000015"
     assert len(run.checkpoints.all()) <= run.config.keep_checkpoints + 1
     assert [path.name for path in whole("cloning").checkpoints.all()] == ["000000040", "000000060"]
 

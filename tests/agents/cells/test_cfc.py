@@ -5,6 +5,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import ncps.torch
 import ncps.wirings
@@ -20,7 +21,7 @@ T, B, D, H = 7, 4, 3, 5
 MODES = ("default", "no_gate", "pure")
 SPEC = LowRankSparse(H, 2, 0.3, seed=1)
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "dense": {"backbone_units": 0},
     "low-rank": {"backbone_units": 0, "recurrent": SPEC},
     "full-rank": {"backbone_units": 0, "recurrent": LowRankSparse(H, H, 0.5)},
@@ -37,6 +38,7 @@ def make(kind="dense", mode="default", **options):
     torch.manual_seed(0)
     cell = CfC(D, H, mode=mode, **(KINDS[kind] | options)).double()
     if cell.w_tau is not None:  # away from its kink and from the symmetric start
+        assert cell.A is not None
         nn.init.uniform_(cell.w_tau, -1, 1)
         nn.init.uniform_(cell.A, 0.5, 1.5)
     return cell
@@ -325,6 +327,7 @@ def test_float32_unroll_is_the_float64_one_to_single_precision(kind, mode):
 @pytest.mark.parametrize("kind", ["dense", "backbone"])
 def test_pure_starts_from_a_of_one_and_w_tau_of_zero_and_can_leave_both(kind):
     cell = CfC(D, H, mode="pure", **KINDS[kind]).double()
+    assert cell.A is not None and cell.w_tau is not None
     assert bool((cell.A == 1).all()) and bool((cell.w_tau == 0).all())
     x, h, _, _ = data()
     for y in (cell.unroll(x)[0], cell.step(x[0], h)[0]):
@@ -353,6 +356,8 @@ def test_the_specification_is_not_a_part_of_the_cell():
 def test_initial_law_is_that_of_ncps():
     torch.manual_seed(0)
     ours, theirs = CfC(17, 64, backbone_units=0), ncps.torch.CfC(17, 64, backbone_layers=0)
+    assert ours.recurrent is not None and ours.recurrent.dense is not None
+    assert ours.input_weight is not None and ours.bias is not None
     bound = float(theirs.rnn_cell.ff1.weight.detach().abs().max())
     assert float(ours.recurrent.dense.detach().abs().max()) == pytest.approx(bound, rel=0.01)
     assert float(ours.input_weight.detach().abs().max()) == pytest.approx(bound, rel=0.01)

@@ -1,6 +1,7 @@
 """The LSTM keeps the `Cell` contract and equals `torch.nn.LSTM`; its plain step is the oracle of the fused kernel."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from neuroctl.errors import NeuroctlError
 
 T, B, D, H = 7, 4, 3, 5
 SPEC = LowRankSparse(H, 2, 0.3, seed=1)
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "dense": {},
     "low-rank": {"recurrent": SPEC},
     "mixed": {"recurrent": SPEC, "factorised": ["cell_gate", "output_gate"]},
