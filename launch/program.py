@@ -29,9 +29,10 @@ def parse(options: type[Options], argv: Sequence[str] | None, prog: str, default
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
+            chosen: Options = tyro.cli(
                 options, prog=f"neuroctl {prog}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,), **settings
             )
+            return chosen
     except SystemExit as end:
         if end.code in (None, 0):  # --help
             raise

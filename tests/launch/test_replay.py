@@ -1,5 +1,6 @@
 """`neuroctl replay`: exit code 0 for exact, 1 for the first difference, 2 for a mistake."""
 
+import re
 import shutil
 
 import numpy as np
@@ -75,12 +76,8 @@ def test_a_flipped_byte_is_named_and_the_rest_is_replayed(copy, capsys):
     ],
 )
 def test_a_mistake_is_one_line(arguments, message, recorded, capsys):
-    import re
-
     code = main(["replay", str(recorded), *arguments])
     out, err = capsys.readouterr()
-    if arguments == ["--policy"] and code == 0:
-        pytest.skip("scripted agents are compared too")
     assert code == 2 and re.search(message, err) and err.count("\n") == 1
 
 
