@@ -1,5 +1,6 @@
 """Options of the imitation learner. Imports no torch, so that `--help` is quick."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,8 +61,8 @@ class ImitationConfig(AgentConfig):
             if getattr(self, name) < 1:
                 raise NeuroctlError(f"agent.{name} must be >= 1, got {getattr(self, name)}")
         for name in ("learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise NeuroctlError(f"agent.{name} must be > 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise NeuroctlError(f"agent.{name} must be > 0 and finite, got {getattr(self, name)}")
         if self.burn_in is not None and self.burn_in < 0:
             raise NeuroctlError(f"agent.burn_in must be >= 0, got {self.burn_in}")
         if self.frame_stack is not None and self.frame_stack < 1:

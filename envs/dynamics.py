@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from neuroctl.errors import NeuroctlError
 
+from .vector_tools import array_of, shown
+
 MULTIPLIERS = ("mass", "friction", "damping", "gain")
 DELAYS = ("action_delay",)
 MAX_DELAY = 50
@@ -28,25 +30,33 @@ def dynamics_table(dynamics: Dynamics | None, num_envs: int) -> list[dict[str, f
     """Values of every key in every row.
 
     Raises:
-        NeuroctlError: unknown key, wrong number of values, or a value out of range.
+        NeuroctlError: not a mapping, unknown key, wrong number of values, or a value out of range.
     """
     table = [{**dict.fromkeys(MULTIPLIERS, 1.0), **dict.fromkeys(DELAYS, 0.0)} for _ in range(num_envs)]
+    if dynamics is not None and not isinstance(dynamics, Mapping):
+        raise NeuroctlError(f"dynamics is {shown(dynamics)}; allowed: a mapping from names to numbers")
     for key, given in (dynamics or {}).items():
         if key not in MULTIPLIERS + DELAYS:
             raise NeuroctlError(f"unknown dynamics {key!r}; known: {', '.join(MULTIPLIERS + DELAYS)}")
-        values = np.asarray(given, np.float64)
+        values = array_of(given)
+        if values is None or values.dtype.kind not in "iuf":
+            raise NeuroctlError(
+                f"dynamics {key!r} is {shown(given)}; allowed: a number, or one for each of {num_envs} rows"
+            )
         if values.shape not in ((), (num_envs,)):
             raise NeuroctlError(
                 f"dynamics {key!r} has shape {values.shape}; allowed: a number, or one for each of {num_envs} rows"
             )
-        for row, value in zip(table, np.broadcast_to(values, (num_envs,)).tolist(), strict=True):
+        for row, value in zip(table, np.broadcast_to(values.astype(np.float64), (num_envs,)).tolist(), strict=True):
             row[key] = _checked(key, value)
     return table
 
 
 def _checked(key: str, value: float) -> float:
-    if key in DELAYS and not (value == int(value) and 0 <= value <= MAX_DELAY):
+    if key in DELAYS and not (0 <= value <= MAX_DELAY and value == int(value)):
         raise NeuroctlError(f"dynamics {key!r} is {value}; allowed: a whole number from 0 to {MAX_DELAY} control steps")
+    if key == "mass" and not (np.isfinite(value) and value > 0):
+        raise NeuroctlError(f"dynamics 'mass' is {value}; allowed: a factor > 0, 1 changes nothing")
     if key in MULTIPLIERS and not (np.isfinite(value) and value >= 0):
         raise NeuroctlError(f"dynamics {key!r} is {value}; allowed: a factor >= 0, 1 changes nothing")
     return value

@@ -25,6 +25,7 @@ from .retina import CAMERA_SIZE, PlaneRetina, check_retina_size
 from .single_env import SingleEnv
 from .track import LANE_OFFSET_M, Track, loop_track, random_track
 from .track_atlas import CURVATURE, HEADING_ERROR, LATERAL, S, TrackAtlas
+from .vector_tools import checked_count
 from .vehicle import (
     CAMERA_FOVY_DEG,
     CAMERA_HEIGHT_M,
@@ -94,6 +95,7 @@ class LaneFollowVector(MujocoTask):
         dynamics: Dynamics | None = None,
         render_mode: str | None = None,
     ) -> None:
+        num_envs = checked_count("num_envs", num_envs)
         _require("observation", observation, ("state", "retina"))
         _require("camera", camera, ("near", "far"))
         _require("track", track, ("loop", "random"))

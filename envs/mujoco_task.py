@@ -29,12 +29,14 @@ from .dynamics import Dynamics, Scale, build_models, dynamics_table, hash_models
 from .mujoco_batch import Batch, Floats, Row
 from .opengl import open_renderer
 from .single_env import SingleEnv
-from .vector_tools import checked_actions, replaced, reset_rows
+from .vector_tools import checked_actions, checked_count, checked_rows, replaced, reset_rows
 
 __all__ = ["Batch", "MujocoTask", "Row", "SingleEnv"]
 
 State = dict[str, NDArray[Any]]
 _INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
+_LIMIT = 1e10
+"""Where MuJoCo too begins to call a number bad (mjMAXVAL)."""
 _REBUILT = ("models", "datas", "_views", "_batch", "_loop", "_renderers")
 
 
@@ -104,8 +106,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         render_mode: str | None = None,
         render_camera: str | int = -1,
     ) -> None:
-        if num_envs < 1 or max_steps < 1:
-            raise NeuroctlError(f"num_envs is {num_envs} and max_steps {max_steps}; both must be at least 1")
+        num_envs, max_steps = checked_count("num_envs", num_envs), checked_count("max_steps", max_steps)
         if render_mode not in (None, "rgb_array"):
             raise NeuroctlError(f"unknown render_mode {render_mode!r}; allowed: None, 'rgb_array'")
         self.num_envs, self.max_steps, self.control_dt_s = num_envs, max_steps, control_dt_s
@@ -223,17 +224,21 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             NeuroctlError: wrong shape, type or value, or no reset before.
-            NonFiniteError: a row's physics diverged.
+            NonFiniteError: a row's physics or controls diverged: NaN, infinity or beyond 1e10.
         """
         self._require_begun("step")
         batch = self._batch
         action = checked_actions(actions, self.single_action_space, self.num_envs)
         controls = action if self._control is None else self._control(batch, action)
         held = None if self._held is None else self._held(batch)
-        self._simulate(self._delayed(np.asarray(controls, np.float64)), held)
+        controls = self._delayed(np.asarray(controls, np.float64))
+        # MuJoCo would set bad controls to 0 without an error.
+        self._require_sane("controls", controls, self.steps + 1)
+        self._simulate(controls, held)
         self.steps += 1
         batch.invalidate()
-        self._require_finite()
+        self._require_sane("physics", batch.qpos, self.steps)
+        self._require_sane("physics", batch.qvel, self.steps)
         if self._advance is not None:
             self._advance(batch, action)
         reward = np.asarray(self._reward(batch, action), np.float64)
@@ -265,14 +270,14 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
             ctrl[:] = controls[b]
             step(model, data, substeps)
 
-    def _require_finite(self) -> None:
-        if np.isfinite(self._batch.qpos).all() and np.isfinite(self._batch.qvel).all():
-            return
-        state = np.concatenate([self._batch.qpos, self._batch.qvel], axis=1)
-        row = int(np.argmin(np.isfinite(state).all(axis=1)))
-        raise NonFiniteError(
-            f"physics of row {row} diverged (NaN or infinity) at step {int(self.steps[row])} of its episode"
-        )
+    @staticmethod
+    def _require_sane(what: str, values: Floats, steps: NDArray[np.int64]) -> None:
+        sane = np.abs(values) <= _LIMIT
+        if not sane.all():
+            row = int(np.argmin(sane.all(axis=1)))
+            raise NonFiniteError(
+                f"{what} of row {row} diverged (NaN, infinity or beyond 1e10) at step {int(steps[row])} of its episode"
+            )
 
     def _autoreset(self, obs: Any, info: dict[str, Any], done: NDArray[np.bool_]) -> tuple[Any, dict[str, Any]]:
         rows = np.flatnonzero(done)
@@ -300,7 +305,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         """Everything the next steps depend on, each array `[len(rows), ...]`; all rows by default.
 
         Raises:
-            NeuroctlError: no episode has begun.
+            NeuroctlError: no episode has begun, or a row does not exist.
         """
         self._require_begun("get_state")
         index = self._rows(rows)
@@ -323,7 +328,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         """Put back what `get_state` returned, into `rows` (all where None).
 
         Raises:
-            NeuroctlError: an array is missing or has another shape.
+            NeuroctlError: a row does not exist, or an array is missing, has another shape or is not finite.
         """
         index = self._rows(rows)
         streams = {name: f"stream/{name}" for name in ("seeds", "episodes", *self.streams.names)}
@@ -335,6 +340,9 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
             if key not in state or np.shape(state[key]) != shape:
                 found = np.shape(state[key]) if key in state else "nothing"
                 raise NeuroctlError(f"environment state {key!r}: expected shape {shape}, found {found}")
+        for key in ("mujoco", "waiting_controls"):
+            if np.asarray(state[key]).dtype.kind not in "fiu" or not np.isfinite(state[key]).all():
+                raise NeuroctlError(f"environment state {key!r} holds values that are not finite numbers")
         for i, b in enumerate(index.tolist()):
             mujoco.mj_setState(self.models[b], self.datas[b], state["mujoco"][i].astype(np.float64), _INTEGRATION)
         self.steps[index], self._waiting[index] = state["steps"], state["waiting_controls"]
@@ -348,7 +356,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
             raise NeuroctlError(f"{call}() before reset(): start the episodes with reset(seed=...)")
 
     def _rows(self, rows: Sequence[int] | NDArray[np.intp] | None) -> NDArray[np.intp]:
-        return np.arange(self.num_envs) if rows is None else np.asarray(rows, np.intp)
+        return checked_rows(rows, self.num_envs)
 
     def model_hash(self) -> str:
         """sha256 of the compiled models and delays, for recordings."""

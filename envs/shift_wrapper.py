@@ -15,7 +15,7 @@ from neuroctl.errors import NeuroctlError
 from neuroctl.shift import Shift
 from neuroctl.streams import EpisodeStreams
 
-from .vector_tools import reset_rows
+from .vector_tools import checked_rows, reset_rows
 
 Leaves = dict[str, NDArray[Any]]
 """An observation as named arrays; a plain array has the name `""`."""
@@ -170,7 +170,7 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
 
     def get_state(self, rows: Sequence[int] | NDArray[np.intp] | None = None) -> dict[str, NDArray[Any]]:
         """State of the wrapped environment and, under keys that begin with `shift/`, of this shift."""
-        index = np.arange(self.num_envs) if rows is None else np.asarray(rows, np.intp)
+        index = checked_rows(rows, self.num_envs)
         state: dict[str, NDArray[Any]] = dict(self.env.get_state(index))  # type: ignore[attr-defined]
         for name, value in self.streams.get_state(index).items():
             state[f"{self.key}/{'stream' if name == self.key else name}"] = value
@@ -180,7 +180,7 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
 
     def set_state(self, rows: Sequence[int] | NDArray[np.intp] | None, state: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `get_state` returned, into `rows` (all where None)."""
-        index = np.arange(self.num_envs) if rows is None else np.asarray(rows, np.intp)
+        index = checked_rows(rows, self.num_envs)
         names = {"seeds": "seeds", "episodes": "episodes", self.key: "stream"}
         self._allocate()
         buffers = self._buffers()

@@ -9,6 +9,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.streams import checked_seed
+
+from .vector_tools import require_options
+
 
 class SingleEnv(gym.Env[Any, Any]):
     """Adapts a SAME_STEP vector environment of one row to `gymnasium.Env`.
@@ -32,6 +36,8 @@ class SingleEnv(gym.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode; see the class about resets without a seed."""
+        require_options(options)
+        seed = None if seed is None else checked_seed(seed)
         super().reset(seed=seed)
         if self._pending and seed is None:
             obs, info = self.vector.current_obs(), self.vector.current_info()

@@ -1,6 +1,6 @@
 """Small helpers that SAME_STEP vector environments and wrappers share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,16 +9,70 @@ from numpy.typing import NDArray
 from neuroctl.errors import NeuroctlError
 
 
+def shown(value: Any) -> str:
+    """A value for one line of an error message."""
+    return " ".join(repr(value).split())[:80]
+
+
+def checked_count(name: str, value: Any) -> int:
+    """An integer of at least 1.
+
+    Raises:
+        NeuroctlError: it is anything else.
+    """
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise NeuroctlError(f"{name} is {shown(value)}; it must be an integer of at least 1")
+    return int(value)
+
+
+def checked_rows(rows: Sequence[int] | NDArray[np.intp] | None, num_envs: int) -> NDArray[np.intp]:
+    """Row numbers `[n]`; all where None.
+
+    Raises:
+        NeuroctlError: not a list of integers, or one beyond the rows there are.
+    """
+    if rows is None:
+        return np.arange(num_envs)
+    index = array_of(rows)
+    if index is None or index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise NeuroctlError(f"rows is {shown(rows)}; allowed: a list of integers from 0 to {num_envs - 1}")
+    if index.size and not (index.min() >= 0 and index.max() < num_envs):
+        wrong = index[(index < 0) | (index >= num_envs)][0]
+        raise NeuroctlError(f"row {wrong} does not exist; allowed: 0 to {num_envs - 1}")
+    return index.astype(np.intp)
+
+
+def array_of(values: Any) -> NDArray[Any] | None:
+    """An array, or None where the parts do not fit together."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError):
+        return None
+
+
+def require_options(options: Any) -> None:
+    """Refuse reset options that are neither a mapping nor None.
+
+    Raises:
+        NeuroctlError: they are anything else.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise NeuroctlError(f"reset options are {shown(options)}; allowed: None or a mapping with 'reset_mask'")
+
+
 def reset_rows(options: Mapping[str, Any] | None, num_envs: int) -> NDArray[np.intp]:
     """Rows named by `options["reset_mask"]`; all without it.
 
     Raises:
-        NeuroctlError: an unknown option, or a mask that is not bool `[num_envs]`.
+        NeuroctlError: not a mapping, an unknown option, or a mask that is not bool `[num_envs]`.
     """
+    require_options(options)
     unknown = set(options or {}) - {"reset_mask"}
     if unknown:
-        raise NeuroctlError(f"unknown reset option {sorted(unknown)[0]!r}; allowed: 'reset_mask'")
-    mask = np.asarray((options or {}).get("reset_mask", np.ones(num_envs, np.bool_)))
+        raise NeuroctlError(f"unknown reset option {min(map(shown, unknown))}; allowed: 'reset_mask'")
+    mask = array_of((options or {}).get("reset_mask", np.ones(num_envs, np.bool_)))
+    if mask is None:
+        raise NeuroctlError(f"reset_mask is ragged; expected bool ({num_envs},)")
     if mask.dtype != np.bool_ or mask.shape != (num_envs,):
         raise NeuroctlError(f"reset_mask has type {mask.dtype} and shape {mask.shape}; expected bool ({num_envs},)")
     return np.flatnonzero(mask)

@@ -53,6 +53,13 @@ def _message(box: str) -> str:
     return " ".join(" ".join(parts[0]).split()).rstrip(".")
 
 
+FILE_ERRORS = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "ENOENT", "ENOTDIR", "EISDIR", "EROFS", "EFBIG", "EDQUOT", "ENAMETOOLONG", "EEXIST")
+}
+"""What a user can mend about a file; other operating-system errors are bugs and keep their traceback."""
+
+
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Call a program; the exit code. A user's mistake prints one line on stderr."""
     warnings.showwarning = _show_warning
@@ -65,8 +72,8 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     except OSError as error:
         if error.errno == errno.ENOSPC:
             return _fail(f"no space left on the device for {error.filename or 'the output'}; what was saved stays")
-        if isinstance(error, (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError)):
-            return _fail(f"{error.strerror}: {error.filename}")
+        if error.errno in FILE_ERRORS:
+            return _fail(f"{error.strerror}: {error.filename or 'the output'}")
         raise
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; what was saved stays, the same command goes on where it can\n")

@@ -27,6 +27,8 @@ class Arguments:
     """Give the recorded observations to the policy and compare its actions."""
     source: str | None = None
     """Run folder of the policy; the recorded one when absent."""
+    checkpoint: str | None = None
+    """latest, best, or a step of the policy; the recorded one when absent."""
     video: Path | None = None
     """Write the episode as an mp4 file."""
 
@@ -36,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(Arguments, argv, "replay")
     if not (options.verify or options.policy or options.video):
         raise NeuroctlError("say what to do: --verify, --policy or --video FILE")
-    if options.source is not None and not options.policy:
-        raise NeuroctlError("--source has no effect without --policy")
+    for name in ("source", "checkpoint"):
+        if getattr(options, name) is not None and not options.policy:
+            raise NeuroctlError(f"--{name} has no effect without --policy")
     exact = True
     for mode, wanted in (("physics", options.verify), ("policy", options.policy)):
         if wanted:
@@ -58,7 +61,7 @@ def _compare(options: Arguments, mode: str) -> bool:
     from neuroctl.replaying import replay
 
     episodes = None if options.episode is None else [options.episode]
-    result = replay(options.dataset, mode=mode, episodes=episodes, source=options.source)
+    result = replay(options.dataset, mode=mode, episodes=episodes, source=options.source, checkpoint=options.checkpoint)
     for note in result.notes:
         sys.stdout.write(f"note: {note}\n")
     for line in [*result.damaged, *map(str, result.differences)]:

@@ -118,12 +118,13 @@ class Checkpoints:
             else:
                 leftover.unlink(missing_ok=True)
 
-    def find(self, which: str = "latest") -> Path:
+    def find(self, which: str | int = "latest") -> Path:
         """The checkpoint called `"latest"`, `"best"` or by its step.
 
         Raises:
             NeuroctlError: there is none of that name; lists what exists.
         """
+        which = str(which)
         pointer = self.folder / which
         name = pointer.read_text().strip() if pointer.is_file() else which
         path = self.path(int(name)) if name.isdigit() else self.folder / name
@@ -132,7 +133,7 @@ class Checkpoints:
             raise NeuroctlError(f"no checkpoint {which!r} in {self.folder}; steps there: {known}")
         return path
 
-    def load(self, which: str = "latest") -> tuple[int, dict[str, Any]]:
+    def load(self, which: str | int = "latest") -> tuple[int, dict[str, Any]]:
         """Step and trees of a checkpoint.
 
         When the newest one is damaged, that is said in a warning and the newest sound one is used.

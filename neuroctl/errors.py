@@ -20,7 +20,7 @@ class UnknownNameError(NeuroctlError):
             name: the name that was not found.
             known: every name that exists.
         """
-        names = sorted(known)
+        names = sorted(set(known))
         close = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         super().__init__(f"unknown {kind} {name!r}; {hint}known: {', '.join(names) or 'none'}")

@@ -25,6 +25,7 @@ class Evaluation:
 
     Attributes:
         source: who played.
+        checkpoint: step of the run's checkpoint; None for scripted agents.
         env_id: where.
         shifts: under which shifts.
         seeds: seed each episode was reset with, `[E]`.
@@ -34,6 +35,7 @@ class Evaluation:
     """
 
     source: str
+    checkpoint: int | None
     env_id: str
     shifts: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -50,6 +52,7 @@ class Evaluation:
         interval = self.interval()
         result: dict[str, Any] = {
             "source": self.source,
+            "checkpoint": self.checkpoint,
             "env": self.env_id,
             "shifts": list(self.shifts),
             "episodes": len(self.returns),
@@ -57,7 +60,7 @@ class Evaluation:
             "return_iqm": interval.value,
             "return_iqm_low": interval.low,
             "return_iqm_high": interval.high,
-            "interval": f"{interval.level:.0%} bootstrap over {interval.count} episodes of one training seed",
+            "interval": f"{interval.level:.0%} bootstrap over {interval.count} episodes of one policy",
             "length_mean": float(self.lengths.mean()),
         }
         if "success" in self.final:
@@ -93,7 +96,7 @@ def evaluate(
     seed: int = 0,
     env_id: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
-    checkpoint: str = "latest",
+    checkpoint: str | int = "latest",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Play `episodes` fixed episodes and report them.
@@ -144,6 +147,7 @@ def evaluate_player(
     final = {k: np.concatenate([r.final.get(k, np.full(len(r.returns), np.nan)) for r in results]) for k in keys}
     return Evaluation(
         source=player.name,
+        checkpoint=player.checkpoint,
         env_id=env_id,
         shifts=tuple(shifts),
         seeds=tuple(s for shard in shards for s in shard.seeds[: shard.count]),

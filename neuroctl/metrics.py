@@ -15,6 +15,12 @@ TIME_FIELDS = ("time_s", "steps_per_s")
 """Fields that differ between two runs of the same configuration; every other field is bit-identical."""
 
 
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The lines of a run's `metrics.jsonl`; damaged ones are left out."""
+    lines = whole_lines(path / "metrics.jsonl")
+    return [json.loads(line) for line in lines if math.isfinite(_step_of(line))]
+
+
 class Metrics:
     """Averages what an agent reports between two lines and writes the lines.
 

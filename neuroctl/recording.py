@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .contracts import Info, Listener, Observation, Step
 from .errors import DamagedFileError, FormatVersionError, NeuroctlError
-from .storage import append_line, atomic_write, cut_torn_line, read_json, sha256, whole_lines
+from .storage import append_line, atomic_write, cut_torn_line, is_unused, read_json, sha256, whole_lines
 from .vector import Vector, get_state
 from .versions import differences, versions
 
@@ -76,7 +76,8 @@ class DatasetInfo:
         env_id: Gymnasium id.
         env_kwargs: options of the environment.
         shifts: the shift stack, `"name:severity"`.
-        agent: `"expert"`, `"random"`, `"zero"` or the run folder and checkpoint.
+        agent: `"expert"`, `"random"`, `"zero"` or the run folder.
+        checkpoint: step of the run's checkpoint that acted; absent for scripted agents.
         policy_hash: SHA-256 of the policy's parameters; empty for scripted agents.
         model_hash: SHA-256 of the simulator's model; empty where the environment gives none.
         seed: root seed of the episodes.
@@ -96,6 +97,7 @@ class DatasetInfo:
     width: int
     state_every: int
     versions: dict[str, str]
+    checkpoint: int | None = None
     format: int = FORMAT
 
 
@@ -164,6 +166,43 @@ def _summary_bytes(entry: Mapping[str, Any]) -> NDArray[np.uint8]:
     return np.frombuffer(json.dumps(said).encode(), np.uint8)
 
 
+def _json(info: DatasetInfo) -> str:
+    """`dataset.json`.
+
+    Raises:
+        NeuroctlError: an environment option is not a plain value.
+    """
+    try:
+        return json.dumps(asdict(info), indent=1)
+    except TypeError as error:
+        raise NeuroctlError(
+            f"environment options must be plain values, so that a recording can hold them: {error}"
+        ) from None
+
+
+def _check_info(info: DatasetInfo) -> None:
+    """Refuse values that no recording has.
+
+    Raises:
+        ValueError: names the field.
+    """
+    kinds = {
+        "env_id": str,
+        "env_kwargs": dict,
+        "agent": str,
+        "versions": dict,
+        "seed": int,
+        "width": int,
+        "state_every": int,
+    }
+    for name, kind in kinds.items():
+        if not isinstance(getattr(info, name), kind):
+            raise ValueError(f"{name} is {getattr(info, name)!r}")
+    for name in ("width", "state_every", "format"):
+        if getattr(info, name) < 1:
+            raise ValueError(f"{name} is {getattr(info, name)}")
+
+
 class Recording:
     """A recording on disk. Opening it reads the index only; episodes are read and verified when asked for.
 
@@ -188,7 +227,8 @@ class Recording:
             )
         try:
             self.info = DatasetInfo(**{**content, "shifts": tuple(content["shifts"])})
-        except (TypeError, KeyError) as error:
+            _check_info(self.info)
+        except (TypeError, KeyError, ValueError) as error:
             raise DamagedFileError(f"{self.path / 'dataset.json'} is damaged: {error}") from None
         self.index: dict[int, dict[str, Any]] = {}
         self.damaged_lines: list[str] = []
@@ -220,11 +260,17 @@ class Recording:
             for leftover in folder.rglob(".*.tmp-*"):
                 leftover.unlink()
             return recording
-        if folder.exists() and any(folder.iterdir()):
+        if not is_unused(folder):
             raise NeuroctlError(f"{folder} is not empty and holds no recording; choose another folder")
+        content = _json(info)
         (folder / "episodes").mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / "dataset.json", json.dumps(asdict(info), indent=1))
+        atomic_write(folder / "dataset.json", content)
         return cls(folder)
+
+    def unindexed(self) -> list[str]:
+        """Names of episode files that no line of the index mentions: a kill came between file and line, or damage."""
+        known = {entry["file"] for entry in self.index.values()}
+        return sorted(p.name for p in (self.path / "episodes").glob("*.npz") if p.name not in known)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -416,6 +462,7 @@ def dataset_info(
     policy_hash: str,
     seed: int,
     width: int,
+    checkpoint: int | None = None,
 ) -> DatasetInfo:
     """Describe a recording that is about to be made in `env`."""
     return DatasetInfo(
@@ -429,4 +476,5 @@ def dataset_info(
         width=width,
         state_every=STATE_EVERY,
         versions=versions(),
+        checkpoint=checkpoint,
     )

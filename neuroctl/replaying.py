@@ -65,7 +65,7 @@ def replay(
     mode: str = "physics",
     episodes: Sequence[int] | None = None,
     source: str | Path | None = None,
-    checkpoint: str = "latest",
+    checkpoint: str | int | None = None,
 ) -> Replay:
     """Replay a recording and compare bit for bit.
 
@@ -75,19 +75,24 @@ def replay(
             observations through the policy at the recorded width, comparing actions.
         episodes: numbers; all by default.
         source: run folder of the policy; the one that was recorded by default.
-        checkpoint: of that run.
+        checkpoint: of that run; the recorded one by default, the latest of another `source`.
 
     Raises:
         NeuroctlError: no such recording, episode or mode, or a recording that was not made by a policy.
     """
     recording = Recording(dataset)
     numbers = recording.numbers() if episodes is None else list(episodes)
+    if not numbers:
+        raise NeuroctlError(f"{recording.path} holds no episodes")
     unknown = [n for n in numbers if n not in recording.index]
     if unknown:
         recording.arrays(unknown[0])
     if mode == "physics":
         return _replay_physics(recording, numbers)
     if mode == "policy":
+        if checkpoint is None:
+            recorded = recording.info.checkpoint if source is None else None
+            checkpoint = "latest" if recorded is None else recorded
         return _replay_policy(recording, numbers, *find_player(source or recording.info.agent, checkpoint)[:1])
     raise NeuroctlError(f"unknown replay mode {mode!r}; modes: physics, policy")
 
@@ -103,7 +108,8 @@ def _readable(recording: Recording, numbers: Sequence[int], damaged: list[str]) 
 def _replay_physics(recording: Recording, numbers: Sequence[int]) -> Replay:
     info = recording.info
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    notes = [*_model_note(info), *recording.version_differences()]
+    lost = [f"{name} is in the folder but not in the index" for name in recording.unindexed()]
+    notes = [*_model_note(info), *recording.version_differences(), *lost]
     exact, differences, damaged = [], [], list(recording.damaged_lines)
     try:
         for episode in _readable(recording, numbers, damaged):

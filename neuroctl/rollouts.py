@@ -22,10 +22,10 @@ from .labels import ExpertLabels
 from .loop import ClosedLoop
 from .progress import NoProgress, Progress
 from .recording import Recorder, Recording, dataset_info, scalar_columns
-from .run import Run, agent_with, tree_hash
+from .run import Run, agent_with, environment_spaces, tree_hash
 from .scripted import NAMES, ScriptedAgent
 from .streams import derive_seed, episode_seed
-from .vector import Vector, make_env
+from .vector import Vector, make_env, spaces_of
 
 WIDTH = 16
 """Rows of a shard, unless a recording says otherwise."""
@@ -33,15 +33,30 @@ WIDTH = 16
 
 @dataclass(frozen=True)
 class Player:
-    """Who plays: a scripted agent by name, or a trained agent by its configuration and learned state."""
+    """Who plays: a scripted agent by name, or a trained agent by its configuration and learned state.
+
+    Attributes:
+        name: `"expert"`, `"random"`, `"zero"`, or the run folder.
+        config: of the run.
+        state: the agent's `state_dict`.
+        checkpoint: the step it stems from.
+    """
 
     name: str
     config: TrainConfig | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: int | None = None
 
     def make(self, env: Vector) -> Agent:
         """The agent, for one environment."""
-        return ScriptedAgent(self.name, env) if self.config is None else agent_with(self.config, self.state)
+        if self.config is None:
+            return ScriptedAgent(self.name, env)
+        trained, here = environment_spaces(self.config), spaces_of(env)
+        for kind in ("observation", "action"):
+            there, found = getattr(trained, kind), getattr(here, kind)
+            if (there.shape, there.dtype) != (found.shape, found.dtype):
+                raise NeuroctlError(f"{self.name} was trained with {kind}s of {there}; the environment has {found}")
+        return agent_with(self.config, self.state)
 
     def policy_hash(self) -> str:
         """SHA-256 of the learned state; empty for scripted agents."""
@@ -83,8 +98,9 @@ def make_shards(
     width: int = WIDTH,
 ) -> list[Shard]:
     """Episode i of root seed `seed` is row `i % width` of shard `i // width`, however many episodes follow it."""
-    if episodes < 1:
-        raise NeuroctlError(f"episodes must be >= 1, got {episodes}")
+    for name, value, least in (("episodes", episodes, 1), ("width", width, 1), ("seed", seed, 0)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise NeuroctlError(f"{name} must be an integer >= {least}, got {value!r}")
     return [
         Shard(
             env_id=env_id,
@@ -161,7 +177,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def find_player(source: str | Path, checkpoint: str = "latest") -> tuple[Player, Run | None]:
+def find_player(source: str | Path, checkpoint: str | int = "latest") -> tuple[Player, Run | None]:
     """The player called `source`: `"expert"`, `"random"`, `"zero"` or a run folder.
 
     Raises:
@@ -172,8 +188,8 @@ def find_player(source: str | Path, checkpoint: str = "latest") -> tuple[Player,
     if not (Path(source) / "config.json").is_file():
         raise NeuroctlError(f"{str(source)!r} is neither a run folder nor one of {', '.join(NAMES)}")
     run = Run(source)
-    _, trees = run.checkpoints.load(checkpoint)
-    return Player(str(source), run.config, trees["agent"]), run
+    step, trees = run.checkpoints.load(checkpoint)
+    return Player(str(Path(source).resolve()), run.config, trees["agent"], step), run
 
 
 def choose_env(run: Run | None, env_id: str | None, env_kwargs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
@@ -195,7 +211,7 @@ def record(
     env_id: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     shifts: Sequence[str] = (),
-    checkpoint: str = "latest",
+    checkpoint: str | int = "latest",
     width: int = WIDTH,
     progress: Progress | None = None,
 ) -> Recording:
@@ -234,6 +250,7 @@ def record_player(
     progress: Progress | None = None,
 ) -> Recording:
     """`record`, for a player in memory; `label` adds the expert's action for every observation."""
+    shards = make_shards(env_id, env_kwargs, shifts, episodes, seed, width)
     env = make_env(env_id, width, env_kwargs, shifts)
     info = dataset_info(
         env,
@@ -244,6 +261,7 @@ def record_player(
         policy_hash=player.policy_hash(),
         seed=seed,
         width=width,
+        checkpoint=player.checkpoint,
     )
     recording = Recording.create(out, info)
     if label:
@@ -252,7 +270,7 @@ def record_player(
     try:
         with one_thread():
             agent = player.make(env)
-            for index, shard in enumerate(make_shards(env_id, env_kwargs, shifts, episodes, seed, width)):
+            for index, shard in enumerate(shards):
                 first = index * width
                 wanted = [n if n < episodes and n not in recording.index else None for n in range(first, first + width)]
                 if any(n is not None for n in wanted):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +19,8 @@ from .checkpoint import Checkpoints
 from .config import TrainConfig, to_json, train_config_from_json
 from .contracts import Agent, Observation, Spaces
 from .errors import DamagedFileError, FormatVersionError, NeuroctlError
-from .storage import atomic_write, encode_tree, read_json, whole_lines
+from .metrics import read_metrics
+from .storage import atomic_write, encode_tree, is_unused, read_json
 from .vector import make_env, spaces_of
 from .versions import versions
 
@@ -41,7 +43,8 @@ class Run:
         if not (self.path / "config.json").is_file():
             raise NeuroctlError(f"no run at {self.path}: it holds no config.json")
         content = read_json(self.path / "config.json")
-        if not isinstance(content, dict) or not {"format", "config", "versions"} <= content.keys():
+        keys = {"format", "config", "versions"}
+        if not isinstance(content, dict) or not keys <= content.keys() or not isinstance(content["format"], int):
             raise DamagedFileError(f"{self.path / 'config.json'} is damaged: it needs format, config and versions")
         if content["format"] > FORMAT:
             raise FormatVersionError(
@@ -63,7 +66,7 @@ class Run:
             raise NeuroctlError(f"this configuration cannot be written as one of preset {config.preset!r}")
         stamp = time.strftime("%Y%m%d-%H%M%S")
         path = out or Path("runs") / config.preset / f"{stamp}-s{config.seed}"
-        if path.exists() and any(path.iterdir()):
+        if not is_unused(path):
             raise NeuroctlError(f"{path} is not empty; choose another --out, or go on with --resume {path}")
         path.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "config": written, "versions": versions()}
@@ -72,7 +75,7 @@ class Run:
 
     def metrics(self) -> list[dict[str, float]]:
         """The lines of `metrics.jsonl`."""
-        return [json.loads(line) for line in whole_lines(self.path / "metrics.jsonl")]
+        return read_metrics(self.path)
 
     def environment(self) -> tuple[str, dict[str, Any]]:
         """Id and options of the environment that the policy is evaluated in."""
@@ -98,7 +101,11 @@ def agent_with(config: TrainConfig, state: Mapping[str, Any]) -> Agent:
     """An agent on the CPU with the learned state `state`, ready to act but not to learn on."""
     config = dataclasses.replace(config, device="cpu")
     agent = make_agent(config, environment_spaces(config))
-    agent.load_state_dict(state)
+    try:
+        agent.load_state_dict(state)
+    except (RuntimeError, KeyError) as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise NeuroctlError(f"the checkpoint does not fit its configuration: {detail}") from None
     return agent
 
 
@@ -140,10 +147,14 @@ class Controller:
             first: an episode begins with this observation; `[B]` for a batch.
 
         Raises:
-            NeuroctlError: the observation does not have the shape the controller was trained on.
+            NeuroctlError: the observation has another shape or other values than the controller was trained on, or
+                `first` has another shape.
         """
         single, width = self._batch(obs)
         batched = _add_axis(obs) if single else obs
+        _check_values(batched, self.spaces.observation)
+        if np.shape(first) not in ((), (width,)):
+            raise NeuroctlError(f"first has shape {np.shape(first)}; expected () or ({width},)")
         if width != self._width:
             self.agent.begin(width, self.config.seed)
             self._width, first = width, True
@@ -153,14 +164,15 @@ class Controller:
 
     def _batch(self, obs: Observation) -> tuple[bool, int]:
         """Whether `obs` is a single observation, and the batch width."""
-        from gymnasium import spaces
-
         space = self.spaces.observation
-        parts = list(space.spaces.items()) if isinstance(space, spaces.Dict) else [(None, space)]
+        parts = list(space.spaces.items()) if isinstance(space, gym.spaces.Dict) else [(None, space)]
         key, part = parts[0]
         if key is not None and (not isinstance(obs, Mapping) or key not in obs):
             raise NeuroctlError(f"the observation must be a dict with {', '.join(str(k) for k, _ in parts)}")
-        shape = np.shape(obs if key is None else obs[key])
+        try:
+            shape = np.shape(obs if key is None else obs[key])
+        except ValueError:
+            raise NeuroctlError("the observation is ragged: its rows have different lengths") from None
         expected = part.shape or ()
         if shape == expected:
             return True, 1
@@ -175,7 +187,27 @@ def _add_axis(obs: Observation) -> Observation:
     return {k: _add_axis(v) for k, v in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
 
 
-def load(path: str | Path, checkpoint: str = "latest") -> Controller:
+def _check_values(obs: Observation, space: gym.Space[Any]) -> None:
+    """Refuse observations that are not finite numbers within the bounds of the space.
+
+    Raises:
+        NeuroctlError: says the value and what is allowed.
+    """
+    if isinstance(space, gym.spaces.Dict):
+        for key, part in space.spaces.items():
+            _check_values(obs[key], part)
+        return
+    array = np.asarray(obs)
+    if array.dtype.kind not in "fiub":
+        raise NeuroctlError(f"observation has dtype {array.dtype}; expected numbers such as {space.dtype}")
+    if not np.isfinite(array).all():
+        raise NeuroctlError("the observation is not finite (NaN or infinity)")
+    if isinstance(space, gym.spaces.Box) and (array.min() < space.low.min() or array.max() > space.high.max()):
+        low, high = space.low.min(), space.high.max()
+        raise NeuroctlError(f"observation lies in [{array.min()}, {array.max()}]; trained on values in [{low}, {high}]")
+
+
+def load(path: str | Path, checkpoint: str | int = "latest") -> Controller:
     """The trained controller of a run.
 
     Args:

@@ -40,10 +40,29 @@ def atomic_write(path: Path, data: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        _remove(temporary)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
     fsync_path(path.parent)
+
+
+def _remove(temporary: Path) -> None:
+    """Remove a temporary file, if the device lets us."""
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
+def is_unused(folder: Path) -> bool:
+    """Nothing but what a kill may leave behind: no folder, or one of empty folders and temporary files."""
+    if not folder.exists():
+        return True
+    return all(
+        (part.is_dir() and is_unused(part)) or part.name.startswith(".") and ".tmp-" in part.name
+        for part in folder.iterdir()
+    )
 
 
 @contextlib.contextmanager

@@ -6,9 +6,12 @@ which streams were made, not on the process that runs it.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .errors import NeuroctlError
 
 STATE_WORDS = 13
 """uint64 words that hold one Philox generator: counter 4, key 2, buffer 4, buffer position, has-uint32, uint32."""
@@ -66,6 +69,27 @@ def unpack_generator(words: NDArray[np.uint64]) -> np.random.Generator:
     return np.random.Generator(bits)
 
 
+def checked_seed(seed: Any) -> int:
+    """A row's seed as an integer in [0, 2**63).
+
+    Raises:
+        NeuroctlError: it is anything else.
+    """
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        if 0 <= seed < 2**63:
+            return int(seed)
+        if seed < 0:
+            raise NeuroctlError(f"seed {seed} is negative; seeds are integers from 0 to 2**63 - 1")
+    shown = " ".join(repr(seed).split())[:80]
+    raise NeuroctlError(f"seed {shown} cannot be used; seeds are integers from 0 to 2**63 - 1")
+
+
+def _is_list(seed: Any) -> TypeGuard[Sequence[Any]]:
+    if isinstance(seed, np.ndarray):
+        return seed.ndim > 0
+    return isinstance(seed, Sequence) and not isinstance(seed, (str, bytes))
+
+
 class EpisodeStreams:
     """The random streams of the rows of a vector environment or wrapper.
 
@@ -93,22 +117,25 @@ class EpisodeStreams:
         return self._generators[key]
 
     def reset(self, seed: int | Sequence[int | None] | None, rows: NDArray[np.intp] | None = None) -> None:
-        """Start an episode in `rows` (all by default), under new seeds where `seed` gives them."""
+        """Start an episode in `rows` (all by default), under new seeds where `seed` gives them.
+
+        Raises:
+            NeuroctlError: a seed is not an integer in [0, 2**63), or a list has the wrong length; nothing has changed.
+        """
         rows = np.arange(self.num_envs) if rows is None else rows
         seeds: Sequence[int | None]
         if seed is None:
             seeds = [None] * self.num_envs
-        elif isinstance(seed, (int, np.integer)):
-            seeds = [int(seed) + b for b in range(self.num_envs)]
+        elif _is_list(seed):
+            if len(seed) != self.num_envs:
+                raise NeuroctlError(f"{len(seed)} seeds given for {self.num_envs} environments")
+            seeds = [None if value is None else checked_seed(value) for value in seed]
         else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"{len(seeds)} seeds given for {self.num_envs} environments")
+            first = checked_seed(seed)
+            seeds = [checked_seed(first + b) for b in range(self.num_envs)]
         for b in rows.tolist():
             value = seeds[b]
             if value is not None:
-                if value < 0:
-                    raise ValueError(f"seed {value} is negative; seeds are integers >= 0")
                 self.seeds[b], self.episodes[b] = value, -1
             elif self.episodes[b] < 0:
                 self.seeds[b] = int(np.random.SeedSequence().generate_state(1)[0])

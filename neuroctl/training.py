@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import threading
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Any
 
 from . import registry
 from .config import DemonstrationsConfig, TrainConfig
-from .contracts import Spaces
+from .contracts import Agent, Spaces
 from .errors import NeuroctlError, NonFiniteError
 from .evaluation import evaluate_player
 from .loop import ClosedLoop
@@ -71,12 +72,12 @@ def train(
             raise NeuroctlError("a resumed run keeps its configuration and folder: give resume alone")
         run = Run(resume)
         _check(run.config)
-    elif config is not None:
+    elif isinstance(config, TrainConfig):
         _check(config)
         config = _with_whole_paths(config)
         run = Run.create(config, None if out is None else Path(out))
     else:
-        raise NeuroctlError("give a configuration, or a run to resume")
+        raise NeuroctlError(f"give a TrainConfig (registry.presets.load(NAME)()) or a run to resume, not {config!r}")
     try:
         _Trainer(run, progress or _silent).go()
     except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
@@ -97,11 +98,27 @@ def _check(config: TrainConfig) -> None:
     offline = registry.agents.load(config.agent.name).offline
     if offline and config.num_envs is not None:
         raise NeuroctlError("num_envs has no effect with an agent that learns from recordings; leave it out")
+    if config.num_threads > (os.cpu_count() or 1):
+        raise NeuroctlError(f"num_threads is {config.num_threads}; this machine has {os.cpu_count()} cores")
     spaces = environment_spaces(config)
+    make_env(config.env.id, 1, config.evaluation_kwargs()).close()
+    agent = make_agent(config, spaces)
+    if config.warm_start is not None:
+        _load_policy(agent, config.warm_start)
     if offline and config.demonstrations.path is not None:
         _check_recording(config, spaces)
     elif offline:
         make_env(config.env.id, 1, config.env.kwargs(), config.demonstrations.shifts).close()
+
+
+def _load_policy(agent: Agent, source: Path) -> None:
+    """Start from the policy of the run `source`."""
+    _, trees = Run(source).checkpoints.load()
+    try:
+        agent.load_policy(trees["agent"])
+    except (RuntimeError, KeyError) as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise NeuroctlError(f"warm start from {source}: its policy does not fit this one: {detail}") from None
 
 
 def _existing(demos: DemonstrationsConfig) -> Recording:
@@ -226,15 +243,8 @@ class _Trainer:
     # -- state -------------------------------------------------------------------------------------------------
 
     def _warm_start(self) -> None:
-        source = self.config.warm_start
-        if source is None:
-            return
-        _, trees = Run(source).checkpoints.load()
-        try:
-            self.agent.load_policy(trees["agent"])
-        except (RuntimeError, KeyError) as error:
-            detail = str(error).strip().splitlines()[-1].strip()
-            raise NeuroctlError(f"warm start from {source}: its policy does not fit this one: {detail}") from None
+        if self.config.warm_start is not None:
+            _load_policy(self.agent, self.config.warm_start)
 
     def _restore(self, step: int, trees: dict[str, Any]) -> None:
         self.best = trees["trainer"]["best"]

@@ -44,6 +44,10 @@ def make_env(
         NeuroctlError: unknown environment, option or shift, or a shift that does not fit the environment.
     """
     options = dict(kwargs or {})
+    if isinstance(shifts, str):
+        raise NeuroctlError(f"shifts must be a list such as [{shifts!r}], not a string")
+    if not isinstance(options.get("dynamics") or {}, Mapping):
+        raise NeuroctlError(f"dynamics must be a dict such as {{'gain': 0.8}}, got {options['dynamics']!r}")
     if num_envs < 1:
         raise NeuroctlError(f"num_envs must be >= 1, got {num_envs}")
     parsed = [(registry.shifts.load(name), severity) for name, severity in map(parse_shift, shifts)]

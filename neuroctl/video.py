@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float = FP
     """Encode frames `[H, W, 3]` as H.264.
 
     Raises:
-        NeuroctlError: there are no frames.
+        NeuroctlError: there are no frames, or the file cannot be written.
     """
     import imageio_ffmpeg
 
@@ -29,18 +30,25 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float = FP
     frame = next(iterator, None)
     if frame is None:
         raise NeuroctlError("no frames to write a video of")
+    if path.suffix != ".mp4":
+        raise NeuroctlError(f"videos are .mp4 files, not {path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}.mp4")
     height, width = frame.shape[:2]
     writer = imageio_ffmpeg.write_frames(
-        str(path), (width, height), fps=fps, macro_block_size=2, ffmpeg_log_level="error"
+        str(temporary), (width, height), fps=fps, macro_block_size=2, ffmpeg_log_level="quiet"
     )
-    writer.send(None)
     try:
+        writer.send(None)
         while frame is not None:
             writer.send(np.ascontiguousarray(frame))
             frame = next(iterator, None)
-    finally:
         writer.close()
+        temporary.replace(path)
+    except OSError as error:
+        raise NeuroctlError(f"{path} could not be written: {str(error).strip().splitlines()[0]}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def replay_frames(recording: Recording, number: int) -> Iterable[NDArray[np.uint8]]:

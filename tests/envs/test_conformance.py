@@ -157,7 +157,8 @@ def test_rows_do_not_depend_on_their_neighbours(env_id, options):
 def _variants():
     for param in CASES:
         env_id, options = param.values
-        for name in [None, *shifts.names()]:
+        ours = [name for name in shifts.names() if shifts.entries[name].target.startswith("neuroctl.envs")]
+        for name in [None, *ours]:
             yield pytest.param(env_id, options, name, id=f"{param.id}-{name}")
 
 

@@ -13,6 +13,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from neuroctl.envs.dynamics import build_models, dynamics_table, load_model, scale_model
+from neuroctl.envs.lane_follow import LaneFollowVector
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.vector import make_env
 
@@ -154,16 +155,117 @@ def test_actions_beyond_the_bounds_are_clipped():
     [
         ({"dynamics": {"weight": 2}}, "unknown dynamics 'weight'; known: mass, friction, damping, gain, action_delay"),
         ({"dynamics": {"mass": [1, 2, 3]}}, "dynamics 'mass' has shape"),
-        ({"dynamics": {"mass": -1}}, "allowed: a factor >= 0"),
+        ({"dynamics": {"mass": -1}}, "dynamics 'mass' is -1.0; allowed: a factor > 0"),
+        ({"dynamics": {"mass": 0}}, "dynamics 'mass' is 0.0; allowed: a factor > 0"),
+        ({"dynamics": {"friction": -1}}, "dynamics 'friction' is -1.0; allowed: a factor >= 0"),
+        ({"dynamics": {"gain": float("inf")}}, "dynamics 'gain' is inf; allowed: a factor >= 0"),
+        ({"dynamics": {"action_delay": float("nan")}}, "dynamics 'action_delay' is nan; allowed: a whole number"),
+        ({"dynamics": {"action_delay": float("inf")}}, "dynamics 'action_delay' is inf; allowed: a whole number"),
+        ({"dynamics": {"gain": "2"}}, "dynamics 'gain' is '2'; allowed: a number"),
+        ({"dynamics": {"gain": None}}, "dynamics 'gain' is None; allowed: a number"),
+        ({"dynamics": {"gain": [[1], [1, 2]]}}, "dynamics 'gain' is .*; allowed: a number"),
+        ({"dynamics": 5}, "dynamics is 5; allowed: a mapping"),
+        ({"dynamics": []}, r"dynamics is \[\]; allowed: a mapping"),
         ({"dynamics": {"action_delay": 1.5}}, "allowed: a whole number from 0 to 50"),
         ({"control_dt_s": 0.015}, "not a multiple of the model's timestep"),
-        ({"max_steps": 0}, "must be at least 1"),
+        ({"max_steps": 0}, "^max_steps is 0; it must be an integer of at least 1$"),
+        ({"max_steps": 1.5}, "^max_steps is 1.5; it"),
+        ({"max_steps": float("nan")}, "^max_steps is nan; it"),
+        ({"max_steps": True}, "^max_steps is True; it"),
+        ({"max_steps": "9"}, "^max_steps is '9'; it"),
         ({"render_mode": "human"}, "unknown render_mode 'human'; allowed: None, 'rgb_array'"),
     ],
 )
 def test_bad_options_are_named(options, message):
-    with pytest.raises(NeuroctlError, match=message):
+    with pytest.raises(NeuroctlError, match=message) as caught:
         arm.make_arm(2, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [arm.make_arm, LaneFollowVector])
+@pytest.mark.parametrize("number", [0, -3, 2.0, True, "2", None, float("nan")])
+def test_bad_numbers_of_rows_are_named(make, number):
+    with pytest.raises(NeuroctlError, match=f"^num_envs is {number!r}; it must be an integer of at least 1$"):
+        make(number)
+
+
+def test_numpy_integers_are_integers():
+    env = arm.make_arm(np.int64(2), max_steps=np.int32(3))
+    assert (env.num_envs, env.max_steps) == (2, 3)
+    expected = env.reset(seed=[4, 5])[0]
+    for seed in (4, np.int64(4), np.array([4, 5]), (4, np.uint8(5))):
+        assert np.array_equal(env.reset(seed=seed)[0], expected)
+    assert np.array_equal(arm.Arm().reset(seed=np.int64(4))[0], expected[0])
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        (-1, "seed -1 is negative"),
+        ([3, -2], "seed -2 is negative"),
+        (1.5, "seed 1.5 cannot be used; seeds are integers from 0"),
+        (np.float64(1), "cannot be used"),
+        ("12", "seed '12' cannot be used"),
+        (True, "seed True cannot be used"),
+        ([1, "2"], "seed '2' cannot be used"),
+        ([1, 2.0], "seed 2.0 cannot be used"),
+        (np.zeros((2, 9)), "seed array"),
+        (2**63, "seed 9223372036854775808 cannot be used"),
+        (2**63 - 1, "seed 9223372036854775808 cannot be used"),
+        ([1, 2, 3], "3 seeds given for 2 environments"),
+    ],
+)
+def test_bad_seeds_are_named_and_change_nothing(seed, message):
+    env = arm.make_arm(2)
+    env.reset(seed=5)
+    before = env.get_state()
+    with pytest.raises(NeuroctlError, match=message) as caught:
+        env.reset(seed=seed)
+    assert "\n" not in str(caught.value)
+    assert all(np.array_equal(value, before[key]) for key, value in env.get_state().items())
+    if not isinstance(seed, (list, np.ndarray)) and seed != 2**63 - 1:
+        with pytest.raises(NeuroctlError, match=message):
+            arm.Arm().reset(seed=seed)
+
+
+def test_state_holds_all_that_integration_depends_on():
+    env = arm.make_arm(3)
+    env.reset(seed=0)
+    size = mujoco.mj_stateSize(env.models[0], mujoco.mjtState.mjSTATE_INTEGRATION)
+    assert env.get_state()["mujoco"].shape == (3, size)
+    assert env.get_state([2, 0])["mujoco"].shape == (2, size)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, 2], "row 2 does not exist; allowed: 0 to 1"),
+        ([-1, 0], "row -1 does not exist; allowed: 0 to 1"),
+        ([0.0, 1.0], "rows is .* a list of integers from 0 to 1"),
+        ([True, False], "rows is .* a list of integers from 0 to 1"),
+        (1, "rows is 1; allowed: a list of integers"),
+    ],
+)
+def test_rows_that_do_not_exist_are_named(rows, message):
+    env = arm.make_arm(2)
+    env.reset(seed=0)
+    state = env.get_state()
+    for call in (lambda: env.get_state(rows), lambda: env.set_state(rows, state)):
+        with pytest.raises(NeuroctlError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("key", ["mujoco", "waiting_controls"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_state_that_is_not_finite_is_refused(key, value):
+    env = arm.make_arm(2, dynamics={"action_delay": 1})
+    env.reset(seed=0)
+    state = env.get_state()
+    bad = state[key].copy()
+    bad.flat[-1] = value
+    with pytest.raises(NeuroctlError, match=f"^environment state {key!r} holds values that are not finite numbers$"):
+        env.set_state(None, {**state, key: bad})
+    assert all(np.array_equal(part, state[name]) for name, part in env.get_state().items())
 
 
 def test_bad_calls_are_named():
@@ -175,6 +277,9 @@ def test_bad_calls_are_named():
     env.reset(seed=0)
     with pytest.raises(NeuroctlError, match="unknown reset option 'speed'; allowed: 'reset_mask'"):
         env.reset(options={"speed": 2})
+    for each in (env, arm.Arm()):
+        with pytest.raises(NeuroctlError, match="reset options are 5; allowed: None or a mapping with 'reset_mask'"):
+            each.reset(options=5)
     with pytest.raises(NeuroctlError, match="reset_mask has type"):
         env.reset(options={"reset_mask": [1, 0]})
     state = env.get_state()
@@ -200,3 +305,23 @@ def test_diverging_physics_stops_with_row_and_step(tmp_path, monkeypatch):
     env.datas[1].qvel[:] = np.nan
     with pytest.raises(NonFiniteError, match="physics of row 1 diverged .* at step 2"):
         env.step(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("gain", [1e30, 1e300])
+def test_absurd_dynamics_diverge_aloud(gain, tmp_path, monkeypatch):
+    """MuJoCo's own answer, putting the state back to the start, would go unseen."""
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its log there
+    for make in (arm.make_arm, LaneFollowVector):
+        env = make(3, dynamics={"gain": [1, 1, gain]})
+        env.reset(seed=0)
+        with pytest.raises(NonFiniteError, match="physics of row 2 diverged .* at step 1 of its episode"):
+            env.step(env.single_action_space.high + np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e11])
+def test_absurd_controls_are_not_set_to_zero_silently(value):
+    env = arm.make_arm(2, control=lambda batch, action: np.where(action > 0.5, value, action))
+    env.reset(seed=0)
+    env.step(np.zeros((2, 2)))
+    with pytest.raises(NonFiniteError, match="controls of row 1 diverged .* at step 2 of its episode"):
+        env.step(np.array([[0, 0], [0, 1]]))

@@ -26,8 +26,10 @@ make_env: Callable[..., Any] = vector.make_env
 
 ID = "neuroctl/LaneFollow-v0"
 RETINA = {"observation": "retina", "retina_size": (8, 32)}
-WRAPPERS = [name for name in shifts.names() if shifts.load(name).kind == "wrapper"]
-DYNAMICS = [name for name in shifts.names() if shifts.load(name).kind == "dynamics"]
+# not those of plugins that happen to be installed
+OURS = [name for name in shifts.names() if shifts.entries[name].target.startswith("neuroctl.envs")]
+WRAPPERS = [name for name in OURS if shifts.load(name).kind == "wrapper"]
+DYNAMICS = [name for name in OURS if shifts.load(name).kind == "dynamics"]
 
 
 def retina(num_envs=2, **options):
@@ -45,7 +47,7 @@ def drive(env, steps, seed=0):
     return np.stack(seen), np.stack(rewards)
 
 
-@pytest.mark.parametrize("name", shifts.names())
+@pytest.mark.parametrize("name", OURS)
 def test_severity_zero_changes_no_bit(name):
     plain = drive(make_env(ID, 2, {**RETINA, "max_steps": 30}), 60)
     shifted = drive(make_env(ID, 2, {**RETINA, "max_steps": 30}, [f"{name}:0"]), 60)
@@ -155,6 +157,43 @@ def test_noise_of_an_episode_is_the_same_whatever_the_neighbours(name):
     assert alone.tobytes() != run([6]).tobytes()
     fresh = run([5])
     assert not np.array_equal(fresh[1] - fresh[0], fresh[16] - fresh[15])
+
+
+def test_the_first_observation_after_an_autoreset_is_drawn_from_the_new_episode():
+    options = {**RETINA, "max_steps": 5}
+    env, twin = (make_env(ID, 3, options, ["gaussian-noise:3"]) for _ in range(2))
+    env.reset(seed=4)
+    for _ in range(5):
+        obs, _, _, truncated, _ = env.step(env.unwrapped.expert_action())
+    assert truncated.all()
+    twin.reset(seed=4)
+    assert obs.tobytes() == twin.reset()[0].tobytes()
+
+
+def test_a_masked_reset_leaves_the_other_rows_buffers_alone():
+    env, twin = (make_env(ID, 3, RETINA, ["observation-delay:3"]) for _ in range(2))
+    for each in (env, twin):
+        each.reset(seed=0)
+    for _ in range(10):
+        action = twin.unwrapped.expert_action()
+        before = twin.step(action)[0]
+        env.step(action)
+    obs, _ = env.reset(options={"reset_mask": np.array([False, True, False])})
+    others = [0, 2]
+    assert obs[others].tobytes() == before[others].tobytes()
+    assert np.array_equal(obs[1], env.env.current_obs()[1])
+    for _ in range(10):
+        action = twin.unwrapped.expert_action()
+        assert env.step(action)[0][others].tobytes() == twin.step(action)[0][others].tobytes()
+
+
+def test_rows_that_do_not_exist_are_named_under_a_shift():
+    env = make_env(ID, 2, {}, ["gaussian-noise:2"])
+    env.reset(seed=0)
+    with pytest.raises(NeuroctlError, match="row 2 does not exist; allowed: 0 to 1"):
+        env.get_state([0, 2])
+    with pytest.raises(NeuroctlError, match="row -1 does not exist; allowed: 0 to 1"):
+        env.set_state([0, -1], env.get_state())
 
 
 def test_two_wrappers_of_a_kind_draw_apart():

@@ -118,7 +118,7 @@ LANE = ["--env", "neuroctl/LaneFollow-v0"]
         (["evaluate", "expert", *LANE, "--option", "colour=red"], "unexpected keyword argument 'colour'"),
         (["evaluate", "expert", *LANE, "--option", "max_steps=soon"], "refuses its options {'max_steps': 'soon'}"),
         (["evaluate", "expert", *LANE, "--option", "camera=side"], "unknown camera 'side'; allowed: 'near', 'far'"),
-        (["evaluate", "expert", *LANE, "--episodes", "0"], "episodes must be >= 1, got 0"),
+        (["evaluate", "expert", *LANE, "--episodes", "0"], "episodes must be an integer >= 1, got 0"),
         (["evaluate", "expert", *LANE, "--workers", "-1"], "workers must be >= 0, got -1"),
         (["record", "expert", *LANE], "--out"),
         (["record", "expert", *LANE, "--out", __file__], "Not a directory"),

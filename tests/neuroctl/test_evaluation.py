@@ -65,7 +65,7 @@ def test_the_summary_says_what_the_episodes_came_to() -> None:
     ends = summary["return_iqm_low"], summary["return_iqm"], summary["return_iqm_high"]
     assert ends == (interval.low, interval.value, interval.high) and ends[0] < ends[1] < ends[2]
     assert summary["success_rate"] == result.final["success"].mean()
-    assert summary["interval"] == "95% bootstrap over 21 episodes of one training seed"
+    assert summary["interval"] == "95% bootstrap over 21 episodes of one policy"
     assert (summary["source"], summary["env"], summary["shifts"]) == ("random", POINT, ["action-noise:2"])
     assert "success_rate" not in evaluate("zero", env_id=CART, episodes=2).summary()
 
@@ -98,7 +98,7 @@ def test_each_condition_of_a_run_has_a_file_of_its_own(tmp_path: Path) -> None:
 def test_wrong_questions_are_answered_in_one_line(tmp_path: Path) -> None:
     for arguments, message in (
         ({"workers": -1}, "workers must be >= 0, got -1"),
-        ({"episodes": 0}, "episodes must be >= 1, got 0"),
+        ({"episodes": 0}, "episodes must be an integer >= 1, got 0"),
         ({"env_id": None}, "a scripted agent needs an environment"),
         ({"env_id": "toys/Pont-v0"}, "did you mean 'toys/Point-v0'"),
         ({"shifts": ["nois:1"]}, "unknown shift 'nois'"),

@@ -348,3 +348,12 @@ def test_recording_300_episodes_keeps_memory_flat(tmp_path: Path) -> None:
     before = resident_mb()
     record("random", tmp_path / "r", episodes=300, env_id=POINT, env_kwargs=kwargs)
     assert resident_mb() - before < 25  # 54 MB if every episode were kept as bytes, 216 MB as floats
+
+
+def test_a_kill_before_anything_was_recorded_leaves_a_folder_that_can_be_recorded_into(tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    (folder / "episodes").mkdir(parents=True)
+    (folder / ".dataset.json.tmp-123").write_text("{")
+    assert is_unused(folder) and is_unused(tmp_path / "absent")
+    (folder / "episodes" / "000000.npz").write_bytes(b"x")
+    assert not is_unused(folder)

@@ -39,7 +39,7 @@ def test_shards_have_one_width_and_count_every_episode_once() -> None:
     assert len({s.seed for s in shards}) == 3, "the agent's streams differ from shard to shard"
     assert shards[0].env_kwargs == {"friction": 2.0} and shards[0].shifts == ("gain:1",)
     for episodes in (0, -1):
-        with pytest.raises(NeuroctlError, match=f"episodes must be >= 1, got {episodes}"):
+        with pytest.raises(NeuroctlError, match=f"episodes must be an integer >= 1, got {episodes}"):
             make_shards(POINT, {}, (), episodes, 0)
 
 
@@ -183,5 +183,5 @@ def test_who_or_where_is_unknown_is_said_in_one_line(tmp_path: Path) -> None:
         record("expert", tmp_path / "r", episodes=1)
     with pytest.raises(NeuroctlError, match="has no scripted expert"):
         record("expert", tmp_path / "r", episodes=1, env_id=CART)
-    with pytest.raises(NeuroctlError, match="episodes must be >= 1, got 0"):
+    with pytest.raises(NeuroctlError, match="episodes must be an integer >= 1, got 0"):
         record("zero", tmp_path / "s", episodes=0, env_id=POINT)

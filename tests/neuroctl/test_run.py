@@ -195,3 +195,21 @@ def test_loading_needs_neither_the_demonstrations_nor_the_learners_device(traine
     (tmp_path / "checkpoints").symlink_to(trained.path / "checkpoints")
     obs = np.ones(12, np.float32)
     np.testing.assert_array_equal(load(tmp_path).act(obs), load(trained.path).act(obs))
+
+
+def test_observations_that_the_controller_was_not_trained_on_are_refused(trained):
+    controller = load(trained.path)
+    good = np.zeros(controller.spaces.observation.shape, np.float32)
+    before = controller.act(good)
+    for bad, message in (
+        (good + np.nan, "not finite"),
+        (good + 1e9, "trained on values in"),
+        (np.full(good.shape, "x"), "dtype"),
+        (good.astype(complex), "dtype"),
+    ):
+        with pytest.raises(NeuroctlError, match=message):
+            controller.act(bad)
+    with pytest.raises(NeuroctlError, match="first has shape"):
+        controller.act(good, first=np.zeros(3, bool))
+    controller.reset()
+    assert controller.act(good).tobytes() == before.tobytes()
