@@ -116,7 +116,7 @@ LANE = ["--env", "neuroctl/LaneFollow-v0"]
         (["evaluate", "expert", *LANE, "--shift", "gain"], "gain"),
         (["evaluate", "zero", *LANE, "--shift", "brightness:2"], "shift 'brightness' does not fit"),
         (["evaluate", "expert", *LANE, "--option", "colour=red"], "unexpected keyword argument 'colour'"),
-        (["evaluate", "expert", *LANE, "--option", "max_steps=soon"], "refuses its options {'max_steps': 'soon'}"),
+        (["evaluate", "expert", *LANE, "--option", "max_steps=soon"], "max_steps is 'soon'; it must be an integer"),
         (["evaluate", "expert", *LANE, "--option", "camera=side"], "unknown camera 'side'; allowed: 'near', 'far'"),
         (["evaluate", "expert", *LANE, "--episodes", "0"], "episodes must be an integer >= 1, got 0"),
         (["evaluate", "expert", *LANE, "--workers", "-1"], "workers must be >= 0, got -1"),

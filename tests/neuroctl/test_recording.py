@@ -28,6 +28,7 @@ from neuroctl.recording import (
 )
 from neuroctl.rollouts import record
 from neuroctl.scripted import ScriptedAgent
+from neuroctl.storage import is_unused
 from neuroctl.vector import make_env
 from tests.neuroctl.toys import POINT, record_points
 
