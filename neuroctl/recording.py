@@ -166,14 +166,20 @@ def _summary_bytes(entry: Mapping[str, Any]) -> NDArray[np.uint8]:
     return np.frombuffer(json.dumps(said).encode(), np.uint8)
 
 
+def _digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the content of `dataset.json`."""
+    return sha256(json.dumps(content, sort_keys=True).encode())
+
+
 def _json(info: DatasetInfo) -> str:
-    """`dataset.json`.
+    """`dataset.json`: the fields and their hash.
 
     Raises:
         NeuroctlError: an environment option is not a plain value.
     """
     try:
-        return json.dumps(asdict(info), indent=1)
+        content = asdict(info)
+        return json.dumps({**content, "sha256": _digest(content)}, indent=1)
     except TypeError as error:
         raise NeuroctlError(
             f"environment options must be plain values, so that a recording can hold them: {error}"
@@ -225,6 +231,8 @@ class Recording:
             raise FormatVersionError(
                 f"{self.path} has recording format {content['format']}; this neuroctl reads up to {FORMAT}: update it"
             )
+        if content.pop("sha256", None) != _digest(content):
+            raise DamagedFileError(f"{self.path / 'dataset.json'} is damaged: its hash differs from its content")
         try:
             self.info = DatasetInfo(**{**content, "shifts": tuple(content["shifts"])})
             _check_info(self.info)

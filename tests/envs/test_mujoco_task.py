@@ -312,7 +312,7 @@ def test_absurd_dynamics_diverge_aloud(gain, tmp_path, monkeypatch):
     """MuJoCo's own answer, putting the state back to the start, would go unseen."""
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its log there
     for make in (arm.make_arm, LaneFollowVector):
-        env = make(3, dynamics={"gain": [1, 1, gain]})
+        env: Any = make(3, dynamics={"gain": [1, 1, gain]})
         env.reset(seed=0)
         with pytest.raises(NonFiniteError, match="physics of row 2 diverged .* at step 1 of its episode"):
             env.step(env.single_action_space.high + np.zeros((3, 1)))

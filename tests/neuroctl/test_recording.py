@@ -294,6 +294,23 @@ def test_a_damaged_description_is_named(tmp_path: Path, content: bytes | None) -
         Recording(tmp_path)
 
 
+def test_a_flipped_bit_of_the_description_is_found(tmp_path: Path) -> None:
+    make(tmp_path, 1)
+    path = tmp_path / "dataset.json"
+    sound = path.read_bytes()
+    for place in range(0, len(sound), 7):
+        altered = bytearray(sound)
+        altered[place] ^= 1
+        path.write_bytes(altered)
+        try:
+            same = json.loads(altered) == json.loads(sound)
+        except ValueError:
+            same = False
+        if not same:
+            with pytest.raises((DamagedFileError, FormatVersionError)):
+                Recording(tmp_path)
+
+
 def test_what_does_not_exist_is_answered_with_what_does(tmp_path: Path) -> None:
     recording = make(tmp_path / "r", 3)
     with pytest.raises(NeuroctlError, match=r"no episode 9 in .*; episodes there: 0\.\.2"):

@@ -38,7 +38,10 @@ def alter(path: Path, number: int, change: Callable[[dict[str, NDArray[Any]]], N
 
 def alter_dataset(path: Path, **changes: Any) -> None:
     file = path / "dataset.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    content = {**json.loads(file.read_text()), **changes}
+    del content["sha256"]
+    digest = sha256(json.dumps(content, sort_keys=True).encode())
+    file.write_text(json.dumps({**content, "sha256": digest}))
 
 
 def point(path: Path, episodes: int = 5, **options: Any) -> Recording:

@@ -199,7 +199,7 @@ def test_loading_needs_neither_the_demonstrations_nor_the_learners_device(traine
 
 def test_observations_that_the_controller_was_not_trained_on_are_refused(trained):
     controller = load(trained.path)
-    good = np.zeros(controller.spaces.observation.shape, np.float32)
+    good = np.zeros(controller.spaces.observation.shape or (), np.float32)
     before = controller.act(good)
     for bad, message in (
         (good + np.nan, "not finite"),
