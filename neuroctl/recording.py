@@ -346,6 +346,16 @@ class Recording:
             info=self.index[number],
         )
 
+    def is_sound(self, number: int) -> bool:
+        """Whether an episode stands in the index and its file is unaltered."""
+        if number not in self.index:
+            return False
+        try:
+            self.arrays(number)
+        except DamagedFileError:
+            return False
+        return True
+
     def check(self) -> list[str]:
         """Read every episode; one line for each damage found, empty when all is sound."""
         problems = list(self.damaged_lines)

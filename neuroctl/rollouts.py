@@ -215,7 +215,7 @@ def record(
     width: int = WIDTH,
     progress: Progress | None = None,
 ) -> Recording:
-    """Record episodes; a recording that was interrupted is completed.
+    """Record episodes; a recording that was interrupted is completed, and damaged episodes are recorded again.
 
     Args:
         source: `"expert"`, `"random"`, `"zero"` or a run folder.
@@ -272,7 +272,8 @@ def record_player(
             agent = player.make(env)
             for index, shard in enumerate(shards):
                 first = index * width
-                wanted = [n if n < episodes and n not in recording.index else None for n in range(first, first + width)]
+                numbers = range(first, first + width)
+                wanted = [n if n < episodes and not recording.is_sound(n) else None for n in numbers]
                 if any(n is not None for n in wanted):
                     recorder = Recorder(recording, wanted, shard.seeds)
                     ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)

@@ -185,3 +185,15 @@ def test_who_or_where_is_unknown_is_said_in_one_line(tmp_path: Path) -> None:
         record("expert", tmp_path / "r", episodes=1, env_id=CART)
     with pytest.raises(NeuroctlError, match="episodes must be an integer >= 1, got 0"):
         record("zero", tmp_path / "s", episodes=0, env_id=POINT)
+
+
+def test_damaged_and_missing_episodes_are_recorded_again(tmp_path: Path) -> None:
+    def again() -> Recording:
+        return record("random", tmp_path / "r", episodes=5, seed=3, env_id=POINT, width=4)
+
+    files = sorted((again().path / "episodes").glob("*.npz"))
+    sound = [file.read_bytes() for file in files]
+    files[1].write_bytes(sound[1][:-7])
+    files[4].unlink()
+    assert len(again().check()) == 0
+    assert [file.read_bytes() for file in files] == sound
