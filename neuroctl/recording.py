@@ -448,7 +448,7 @@ class Recorder(Listener):
 def _image_column(key: str, parts: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """One array from the rows of all steps, as bytes if every row was or can be packed."""
     packed = [part if part.dtype == np.uint8 else pack_image(part) for part in parts]
-    if all(part.dtype == np.uint8 for part in packed) and any(part.dtype == np.float32 for part in parts[-1:]):
+    if all(part.dtype == np.uint8 for part in packed) and parts[-1].dtype == np.float32:
         return {_BYTE + key: np.stack(packed)}
     if any(part.dtype == np.float32 for part in parts):
         return {key: np.stack([unpack_image(p) if p.dtype == np.uint8 else p for p in parts])}

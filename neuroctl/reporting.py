@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import NeuroctlError
-from .run import Run, agent_with
+from .run import Run, agent_with, environment_spaces
 from .storage import atomic_write, read_json
 from .versions import versions
 
@@ -152,7 +152,7 @@ def _connectivity_section(run: Run) -> str:
     if not run.checkpoints.all():
         return ""
     _, trees = run.checkpoints.load()
-    weights = agent_with(run.config, trees["agent"]).recurrent_weights()
+    weights = agent_with(run.config, environment_spaces(run.config), trees["agent"]).recurrent_weights()
     if not weights:
         return ""
     return _image(_connectivity_figure(weights), "recurrent weights and their eigenvalues")

@@ -56,7 +56,7 @@ class Player:
             there, found = getattr(trained, kind), getattr(here, kind)
             if (there.shape, there.dtype) != (found.shape, found.dtype):
                 raise NeuroctlError(f"{self.name} was trained with {kind}s of {there}; the environment has {found}")
-        return agent_with(self.config, self.state)
+        return agent_with(self.config, trained, self.state)
 
     def policy_hash(self) -> str:
         """SHA-256 of the learned state; empty for scripted agents."""

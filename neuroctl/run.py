@@ -97,10 +97,9 @@ def environment_spaces(config: TrainConfig) -> Spaces:
     return spaces
 
 
-def agent_with(config: TrainConfig, state: Mapping[str, Any]) -> Agent:
+def agent_with(config: TrainConfig, spaces: Spaces, state: Mapping[str, Any]) -> Agent:
     """An agent on the CPU with the learned state `state`, ready to act but not to learn on."""
-    config = dataclasses.replace(config, device="cpu")
-    agent = make_agent(config, environment_spaces(config))
+    agent = make_agent(dataclasses.replace(config, device="cpu"), spaces)
     try:
         agent.load_state_dict(state)
     except (RuntimeError, KeyError) as error:
@@ -216,4 +215,5 @@ def load(path: str | Path, checkpoint: str | int = "latest") -> Controller:
     """
     run = Run(path)
     _, trees = run.checkpoints.load(checkpoint)
-    return Controller(agent_with(run.config, trees["agent"]), run.config, environment_spaces(run.config))
+    spaces = environment_spaces(run.config)
+    return Controller(agent_with(run.config, spaces, trees["agent"]), run.config, spaces)

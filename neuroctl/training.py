@@ -73,7 +73,9 @@ def train(
         run = Run(resume)
         _check(run.config)
     elif isinstance(config, TrainConfig):
-        _check(config)
+        agent = _check(config)
+        if config.warm_start is not None:
+            _load_policy(agent, config.warm_start)
         config = _with_whole_paths(config)
         run = Run.create(config, None if out is None else Path(out))
     else:
@@ -92,8 +94,8 @@ def _with_whole_paths(config: TrainConfig) -> TrainConfig:
     return replace(config, demonstrations=demos, warm_start=source and source.resolve())
 
 
-def _check(config: TrainConfig) -> None:
-    """Refuse what cannot work before a run folder is made."""
+def _check(config: TrainConfig) -> Agent:
+    """Refuse what cannot work before a run folder is made or written to; an untrained agent of the configuration."""
     check_device(config.device)
     offline = registry.agents.load(config.agent.name).offline
     if offline and config.num_envs is not None:
@@ -103,12 +105,11 @@ def _check(config: TrainConfig) -> None:
     spaces = environment_spaces(config)
     make_env(config.env.id, 1, config.evaluation_kwargs()).close()
     agent = make_agent(config, spaces)
-    if config.warm_start is not None:
-        _load_policy(agent, config.warm_start)
     if offline and config.demonstrations.path is not None:
         _check_recording(config, spaces)
     elif offline:
         make_env(config.env.id, 1, config.env.kwargs(), config.demonstrations.shifts).close()
+    return agent
 
 
 def _load_policy(agent: Agent, source: Path) -> None:

@@ -125,7 +125,7 @@ def _find(env: Vector, name: str) -> Any:
     if not hasattr(env.unwrapped, name):
         return None
     while True:
-        if name in vars(type(env)) or any(name in vars(base) for base in type(env).__mro__):
+        if any(name in vars(base) for base in type(env).__mro__):
             return getattr(env, name)
         if not isinstance(env, gym.vector.VectorWrapper):
             return None

@@ -12,7 +12,7 @@ from neuroctl.config import DemonstrationsConfig
 from neuroctl.contracts import Listener
 from neuroctl.errors import DamagedFileError, FormatVersionError, NeuroctlError, UnknownNameError
 from neuroctl.loop import ClosedLoop
-from neuroctl.run import Run, agent_with, load, tree_hash
+from neuroctl.run import Run, agent_with, environment_spaces, load, tree_hash
 from neuroctl.training import train
 from neuroctl.vector import make_env
 
@@ -129,7 +129,7 @@ def played(run, width, seeds):
     """The steps of the run's agent in the closed loop."""
     env = make_env(run.config.env.id, width, run.config.env.kwargs())
     watch = Watch()
-    agent = agent_with(run.config, run.checkpoints.load()[1]["agent"])
+    agent = agent_with(run.config, environment_spaces(run.config), run.checkpoints.load()[1]["agent"])
     loop = ClosedLoop(env, agent, [watch])
     loop.begin(0, seeds)
     for _ in range(90):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -564,6 +565,13 @@ def test_a_warm_start_copies_the_policy_and_nothing_else(name, tmp_path, whole):
     assert tree_hash(start["policy"]) == tree_hash(learned["policy"])
     assert start["updates"] == 0
     assert tree_hash(end["policy"]) != tree_hash(learned["policy"])
+
+
+def test_a_resumed_run_does_not_need_what_it_was_warm_started_from(tmp_path, whole):
+    shutil.copytree(whole("online").path, tmp_path / "source")
+    train(preset("online", seed=5, steps=1, warm_start=tmp_path / "source"), out=tmp_path / "run")
+    shutil.rmtree(tmp_path / "source")
+    assert train(resume=tmp_path / "run").checkpoints.load()[0] == 1
 
 
 def test_a_warm_start_from_a_policy_that_does_not_fit_is_refused(tmp_path, whole):
