@@ -14,6 +14,12 @@ def one_thread() -> Iterator[None]:
     yield
 
 
+@pytest.fixture(autouse=True)
+def one_seed() -> None:
+    """A test draws the same numbers every time, alone or after others."""
+    torch.manual_seed(0)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Where optional packages are installed on purpose, a skipped test is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

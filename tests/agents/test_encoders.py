@@ -8,12 +8,12 @@ from gymnasium import spaces
 from neuroctl.agents.encoders import ImageEncoder, StateEncoder, make_encoder
 from neuroctl.errors import NeuroctlError
 
-STATE = spaces.Box(-5, 5, (12,), np.float32)
-GREY = spaces.Box(0, 1, (16, 20), np.float32)
-COLOUR = spaces.Box(0, 255, (16, 20, 3), np.uint8)
+STATE = spaces.Box(-5, 5, (12,), np.float32, seed=0)
+GREY = spaces.Box(0, 1, (16, 20), np.float32, seed=0)
+COLOUR = spaces.Box(0, 255, (16, 20, 3), np.uint8, seed=0)
 
 
-@pytest.mark.parametrize("space", [STATE, GREY, COLOUR, spaces.Box(-1, 1, (3,), np.float64)], ids=str)
+@pytest.mark.parametrize("space", [STATE, GREY, COLOUR, spaces.Box(-1, 1, (3,), np.float64, seed=0)], ids=str)
 def test_features_keep_every_leading_dimension(space):
     encoder = make_encoder(space, 6)
     one = torch.as_tensor(space.sample())
