@@ -7,6 +7,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from neuroctl.errors import NeuroctlError
+from neuroctl.normaliser import Normaliser
 
 
 class ImageEncoder(nn.Module):
@@ -46,26 +47,25 @@ class ImageEncoder(nn.Module):
 
 
 class StateEncoder(nn.Module):
-    """Standardise with fixed `mean` and `std`, then one tanh layer, for vectors `[D]`.
+    """Standardise, then one tanh layer, for vectors `[D]`.
 
     Args:
         size: D.
         features: outputs.
-    """
 
-    mean: Tensor
-    std: Tensor
+    Attributes:
+        normaliser: running statistics; whoever trains the encoder updates them.
+    """
 
     def __init__(self, size: int, features: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("std", torch.ones(size))
+        self.normaliser = Normaliser((size,))
         self.linear = nn.Linear(size, features)
 
     def forward(self, obs: Tensor) -> Tensor:
         """States `[..., D]` -> features `[..., F]`."""
         obs = obs.to(self.linear.weight.dtype).flatten(obs.dim() - 1)
-        return torch.tanh(self.linear((obs - self.mean) / self.std))
+        return torch.tanh(self.linear(self.normaliser(obs)))
 
 
 def make_encoder(space: spaces.Space[object], features: int) -> nn.Module:

@@ -66,9 +66,8 @@ class ImitationAgent(Agent):
     def _standardise(self) -> None:
         encoder = self.policy.encoder
         if isinstance(encoder, StateEncoder):
-            mean, std = self.data.statistics()
-            encoder.mean.copy_(torch.as_tensor(mean))
-            encoder.std.copy_(torch.as_tensor(np.maximum(std, 1e-6)))
+            for obs in self.data.observations():
+                encoder.normaliser.update(self._tensor(obs))
 
     def add_data(self, recording: Recording) -> None:
         """Learn from the episodes of `recording` too."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.episode_codec import pack_image, unpack_image
 from neuroctl.errors import NeuroctlError
-from neuroctl.recording import Recording, pack_image, unpack_image
+from neuroctl.recording import Recording
 from neuroctl.streams import stream
 
 
@@ -55,13 +57,9 @@ class Sequences:
     def __len__(self) -> int:
         return len(self._obs)
 
-    def statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and standard deviation over all observations, each of one observation's shape."""
-        total = sum(len(o) for o in self._obs)
-        episodes = range(len(self._obs))
-        mean = sum(self._seen(k).sum(0, dtype=np.float64) for k in episodes) / total
-        square = sum(((self._seen(k) - mean) ** 2).sum(0, dtype=np.float64) for k in episodes) / total
-        return mean, np.sqrt(square)
+    def observations(self) -> Iterator[NDArray[Any]]:
+        """The observations `[T, ...]` of each episode."""
+        return (self._seen(k) for k in range(len(self._obs)))
 
     def _seen(self, episode: int, steps: slice = slice(None)) -> NDArray[Any]:
         """Observations as the policy saw them: floats that were packed are unpacked, an 8-bit camera's stay bytes."""

@@ -17,7 +17,8 @@ import torch
 from neuroctl import registry
 from neuroctl.contracts import Listener, Step
 from neuroctl.loop import ClosedLoop
-from neuroctl.recording import Recorder, Recording, dataset_info
+from neuroctl.recorder import Recorder, dataset_info
+from neuroctl.recording import Recording
 from neuroctl.run import make_agent
 from neuroctl.streams import episode_seed
 from neuroctl.vector import make_env, spaces_of

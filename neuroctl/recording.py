@@ -1,15 +1,17 @@
 """Recordings: folders of episodes that survive a kill, are checked by hash, and replay bit for bit.
 
 A recording is `dataset.json` (what was recorded and with which software), `episodes/000000.npz` and an append-only
-`index.jsonl`. An episode that stands in the index is whole on the device.
+`index.jsonl`. An episode that stands in the index is whole on the device. Where the agent went on learning, the state
+it began each episode with is in `learning/000000`.
 """
 
 from __future__ import annotations
 
-import io
+import contextlib
+import fcntl
 import json
-import zipfile
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,55 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .contracts import Info, Listener, Observation, Step
+from .checkpoint import read_checkpoint, verify_checkpoint, write_checkpoint
+from .contracts import Observation
+from .episode_codec import decode_episode, encode_episode, unflatten
 from .errors import DamagedFileError, FormatVersionError, NeuroctlError
 from .storage import append_line, atomic_write, cut_torn_line, is_unused, read_json, sha256, whole_lines
-from .vector import Vector, get_state
-from .versions import differences, versions
+from .versions import differences
 
 FORMAT = 1
 STATE_EVERY = 100
 """Control steps between two snapshots of the environment's state inside an episode."""
-
-_BYTE = "u8:"
-"""Prefix of an array of k/255 (an 8-bit camera's image) that is stored as the bytes k; decoding gives equal bits."""
-
-
-def pack_image(array: NDArray[Any]) -> NDArray[Any]:
-    """The bytes k of a float32 array of k/255; any other array unchanged."""
-    if array.dtype != np.float32 or array.ndim < 2:
-        return array
-    with np.errstate(invalid="ignore"):
-        packed = np.rint(array * np.float32(255)).astype(np.uint8)
-    same = np.array_equal(unpack_image(packed).view(np.uint32), np.ascontiguousarray(array).view(np.uint32))
-    return packed if same else array
-
-
-def unpack_image(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """float32 k/255 from bytes k."""
-    return packed.astype(np.float32) / np.float32(255)
-
-
-def flatten(name: str, value: Any) -> dict[str, NDArray[Any]]:
-    """Nested dicts of arrays as one level with `/` between the names."""
-    if isinstance(value, Mapping):
-        return {k: v for key, part in value.items() for k, v in flatten(f"{name}/{key}", part).items()}
-    return {name: np.asarray(value)}
-
-
-def unflatten(arrays: Mapping[str, NDArray[Any]], name: str) -> Any:
-    """What `flatten` flattened under `name`: an array or nested dicts."""
-    if name in arrays:
-        return arrays[name]
-    tree: dict[str, Any] = {}
-    for key, value in arrays.items():
-        if key.startswith(f"{name}/"):
-            *path, last = key[len(name) + 1 :].split("/")
-            node = tree
-            for part in path:
-                node = node.setdefault(part, {})
-            node[last] = value
-    return tree
 
 
 @dataclass(frozen=True)
@@ -84,6 +47,7 @@ class DatasetInfo:
         width: rows that stepped together.
         state_every: control steps between snapshots.
         versions: software and processor.
+        learning: the agent went on learning while it was recorded.
         format: of the files.
     """
 
@@ -98,6 +62,7 @@ class DatasetInfo:
     state_every: int
     versions: dict[str, str]
     checkpoint: int | None = None
+    learning: bool = False
     format: int = FORMAT
 
 
@@ -113,6 +78,7 @@ class Episode:
         terminated: ended by the task, not by a limit.
         truncated: ended by a time limit.
         label: the expert's action for each observation, `[T, ...]`; the action itself where an expert acted.
+        after: the observation `[...]` after the last step, where the agent went on learning; else None.
         states: environment state at steps 0, K, 2K, ..., each array `[snapshots, ...]`; empty without `get_state`.
         info: the line of the index.
     """
@@ -124,32 +90,12 @@ class Episode:
     terminated: bool
     truncated: bool
     label: NDArray[Any]
+    after: Observation | None
     states: dict[str, NDArray[Any]]
     info: dict[str, Any]
 
     def __len__(self) -> int:
         return len(self.reward)
-
-
-def encode_episode(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The bytes of an `.npz`: equal arrays give equal bytes."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def decode_episode(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
-    """Arrays of an `.npz`, images unpacked.
-
-    Raises:
-        DamagedFileError: not an archive of plain arrays.
-    """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from None
-    return {k.removeprefix(_BYTE): unpack_image(v) if k.startswith(_BYTE) else v for k, v in arrays.items()}
 
 
 _SUMMARY = {"sha256", "seed", "row", "length", "return"}
@@ -238,6 +184,9 @@ class Recording:
             _check_info(self.info)
         except (TypeError, KeyError, ValueError) as error:
             raise DamagedFileError(f"{self.path / 'dataset.json'} is damaged: {error}") from None
+        self._read_index()
+
+    def _read_index(self) -> None:
         self.index: dict[int, dict[str, Any]] = {}
         self.damaged_lines: list[str] = []
         for number, line in enumerate(whole_lines(self.path / "index.jsonl"), start=1):
@@ -264,9 +213,6 @@ class Recording:
             if differing:
                 detail = "; ".join(f"{k}: {old[k]!r} there, {new[k]!r} asked" for k in differing)
                 raise NeuroctlError(f"{folder} holds a recording with other settings ({detail}); choose another folder")
-            cut_torn_line(folder / "index.jsonl")
-            for leftover in folder.rglob(".*.tmp-*"):
-                leftover.unlink()
             return recording
         if not is_unused(folder):
             raise NeuroctlError(f"{folder} is not empty and holds no recording; choose another folder")
@@ -274,6 +220,26 @@ class Recording:
         (folder / "episodes").mkdir(parents=True, exist_ok=True)
         atomic_write(folder / "dataset.json", content)
         return cls(folder)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Inside the block episodes may be added, by nobody else; what a kill left half-written is removed first.
+
+        Raises:
+            NeuroctlError: another process is writing.
+        """
+        with (self.path / "index.jsonl").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NeuroctlError(
+                    f"{self.path} is being recorded into by another process: wait for it, or choose another folder"
+                ) from None
+            cut_torn_line(self.path / "index.jsonl")
+            for leftover in self.path.rglob(".*.tmp-*"):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            self._read_index()
+            yield
 
     def unindexed(self) -> list[str]:
         """Names of episode files that no line of the index mentions: a kill came between file and line, or damage."""
@@ -342,9 +308,39 @@ class Recording:
             terminated=bool(arrays["terminated"]),
             truncated=bool(arrays["truncated"]),
             label=arrays.get("label", arrays["action"]),
+            after=unflatten(arrays, "after") if self.info.learning else None,
             states={k.removeprefix("states/"): v for k, v in arrays.items() if k.startswith("states/")},
             info=self.index[number],
         )
+
+    def learning_path(self, number: int) -> Path:
+        """Where the learning state is that an agent began an episode with."""
+        return self.path / "learning" / f"{number:06d}"
+
+    def add_learning_state(self, number: int, state: Mapping[str, Any]) -> None:
+        """Write an agent's `state_dict` at the start of an episode."""
+        if self.learning_path(number).exists():
+            shutil.rmtree(self.learning_path(number))
+        self.learning_path(number).parent.mkdir(exist_ok=True)
+        write_checkpoint(self.learning_path(number), number, {"agent": state})
+
+    def learning_state(self, number: int) -> dict[str, Any]:
+        """The verified `state_dict` that an agent began an episode with.
+
+        Raises:
+            DamagedFileError: it is missing or altered.
+        """
+        _, trees = read_checkpoint(self.learning_path(number))
+        state: dict[str, Any] = trees["agent"]
+        return state
+
+    def has_learning_state(self, number: int) -> bool:
+        """Whether the learning state at the start of an episode is there, unaltered."""
+        try:
+            verify_checkpoint(self.learning_path(number))
+        except DamagedFileError:
+            return False
+        return True
 
     def is_sound(self, number: int) -> bool:
         """Whether an episode stands in the index and its file is unaltered."""
@@ -362,6 +358,8 @@ class Recording:
         for number in self.numbers():
             try:
                 self.arrays(number)
+                if self.info.learning:
+                    verify_checkpoint(self.learning_path(number))
             except DamagedFileError as error:
                 problems.append(str(error))
         return problems
@@ -369,130 +367,3 @@ class Recording:
     def version_differences(self) -> list[str]:
         """What of the software or processor differs from when this was recorded."""
         return differences(self.info.versions)
-
-
-class Recorder(Listener):
-    """Writes the episodes of a closed loop into a recording.
-
-    Args:
-        recording: where to.
-        numbers: the episode number of each row's first episode, None for a row that is not recorded, `[B]`.
-            Later episodes of a row are not recorded.
-        seeds: seed of each row's episode, `[B]`.
-        state_every: control steps between snapshots of the environment's state.
-    """
-
-    def __init__(
-        self,
-        recording: Recording,
-        numbers: Sequence[int | None],
-        seeds: Sequence[int],
-        state_every: int = STATE_EVERY,
-    ) -> None:
-        self._recording = recording
-        self._numbers = list(numbers)
-        self._seeds = seeds
-        self._state_every = state_every
-        self._steps: list[dict[str, NDArray[Any]]] = []
-        self._states: list[dict[str, NDArray[Any]]] = []
-
-    def on_begin(self, env: Vector, obs: Observation, info: Info) -> None:
-        """Take the state that the episodes start from."""
-        self._env = env
-        self._label = info.get("expert_action")
-        self._snapshot()
-
-    def _snapshot(self) -> None:
-        state = get_state(self._env)
-        if state is not None:
-            self._states.append(flatten("states", state))
-
-    def on_step(self, step: Step) -> None:
-        """Keep the step; write the episodes that ended with it."""
-        if not any(number is not None for number in self._numbers):
-            return
-        images = {k: pack_image(v) for k, v in flatten("obs", step.obs).items()}
-        label = {} if self._label is None else {"label": self._label}
-        self._label = step.info.get("expert_action")
-        self._steps.append({**images, "action": step.action, "reward": step.reward, **label})
-        for row in np.flatnonzero(step.done).tolist():
-            if self._numbers[row] is not None:
-                self._write(row, step)
-                self._numbers[row] = None
-        if len(self._steps) % self._state_every == 0:
-            self._snapshot()
-
-    def _write(self, row: int, step: Step) -> None:
-        number = self._numbers[row]
-        assert number is not None
-        arrays: dict[str, NDArray[Any]] = {}
-        for key in self._steps[0]:
-            parts = [s[key][row] for s in self._steps]
-            if key.startswith("obs"):
-                parts.append(flatten("obs", step.info["final_obs"])[key][row])
-                arrays |= _image_column(key, parts)
-            else:
-                arrays[key] = np.stack(parts)
-        arrays["reward"] = arrays["reward"].astype(np.float64)
-        arrays["terminated"] = step.terminated[row]
-        arrays["truncated"] = step.truncated[row]
-        for key in self._states[0] if self._states else ():
-            arrays[key] = np.stack([s[key][row] for s in self._states])
-        summary = {"seed": int(self._seeds[row]), "row": row, "length": len(self._steps)}
-        outcome = {"return": float(np.cumsum(arrays["reward"])[-1]), "terminated": bool(step.terminated[row])}
-        final = scalar_columns(step.info.get("final_info", {}))
-        said = {f"final/{key}": float(column[row]) for key, column in final.items() if not np.isnan(column[row])}
-        self._recording.add(number, arrays, {**summary, **outcome, **said})
-
-
-def _image_column(key: str, parts: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """One array from the rows of all steps, as bytes if every row was or can be packed."""
-    packed = [part if part.dtype == np.uint8 else pack_image(part) for part in parts]
-    if all(part.dtype == np.uint8 for part in packed) and parts[-1].dtype == np.float32:
-        return {_BYTE + key: np.stack(packed)}
-    if any(part.dtype == np.float32 for part in parts):
-        return {key: np.stack([unpack_image(p) if p.dtype == np.uint8 else p for p in parts])}
-    return {key: np.stack(parts)}
-
-
-def scalar_columns(info: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-    """The plain numbers `[B]` that an environment says of its rows, such as `success`; NaN where it says nothing."""
-    return {
-        key: np.where(info.get(f"_{key}", True), value.astype(np.float64), np.nan)
-        for key, value in info.items()
-        if not key.startswith("_") and isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "bif"
-    }
-
-
-def model_hash(env: Vector) -> str:
-    """SHA-256 of the simulator's models of all rows; empty where the environment gives none."""
-    method = getattr(env.unwrapped, "model_hash", None)
-    return str(method()) if method else ""
-
-
-def dataset_info(
-    env: Vector,
-    env_id: str,
-    env_kwargs: Mapping[str, Any],
-    shifts: Sequence[str],
-    *,
-    agent: str,
-    policy_hash: str,
-    seed: int,
-    width: int,
-    checkpoint: int | None = None,
-) -> DatasetInfo:
-    """Describe a recording that is about to be made in `env`."""
-    return DatasetInfo(
-        env_id=env_id,
-        env_kwargs=dict(env_kwargs),
-        shifts=tuple(shifts),
-        agent=agent,
-        policy_hash=policy_hash,
-        model_hash=model_hash(env),
-        seed=seed,
-        width=width,
-        state_every=STATE_EVERY,
-        versions=versions(),
-        checkpoint=checkpoint,
-    )

@@ -59,13 +59,13 @@ def test_rows_and_columns_and_channels_are_where_they_belong():
 
 def test_states_are_standardised_by_fixed_numbers_that_are_saved_with_the_parameters():
     encoder = StateEncoder(3, 4)
-    encoder.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
-    encoder.std.copy_(torch.tensor([0.5, 2.0, 10.0]))
+    encoder.normaliser.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    encoder.normaliser.variance.copy_(torch.tensor([0.25, 4.0, 100.0]))
     x = torch.randn(7, 3)
     expected = torch.tanh(encoder.linear((x - torch.tensor([1.0, 2.0, 3.0])) / torch.tensor([0.5, 2.0, 10.0])))
     torch.testing.assert_close(encoder(x), expected)
-    assert {"mean", "std"} <= set(encoder.state_dict())
-    assert not {"mean", "std"} & {name for name, _ in encoder.named_parameters()}
+    assert {"normaliser.mean", "normaliser.variance"} <= set(encoder.state_dict())
+    assert {name for name, _ in encoder.named_parameters()} == {"linear.weight", "linear.bias"}
 
 
 @pytest.mark.parametrize("space", [STATE, GREY], ids=str)

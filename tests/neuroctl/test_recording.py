@@ -1,6 +1,5 @@
 """An episode that stands in the index survives a kill, is what happened bit for bit, and its damage is named."""
 
-import dataclasses
 import json
 import os
 import random
@@ -12,37 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neuroctl.contracts import Listener, Step
 from neuroctl.errors import DamagedFileError, FormatVersionError, NeuroctlError
-from neuroctl.loop import ClosedLoop
 from neuroctl.recording import (
-    Recorder,
     Recording,
-    dataset_info,
     decode_episode,
-    encode_episode,
-    flatten,
-    pack_image,
-    unflatten,
-    unpack_image,
 )
 from neuroctl.rollouts import record
-from neuroctl.scripted import ScriptedAgent
 from neuroctl.storage import is_unused
-from neuroctl.vector import make_env
 from tests.neuroctl.toys import POINT, record_points
 
 Kill = Callable[..., None]
-
-
-class Witness(Listener):
-    """Keeps everything the loop did."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-
-    def on_step(self, step: Step) -> None:
-        self.steps.append(step)
 
 
 def make(path: Path, episodes: int = 6, **options: Any) -> Recording:
@@ -57,96 +35,12 @@ def same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-@pytest.mark.parametrize("image", [False, True])
-def test_a_recording_holds_every_bit_of_what_happened(tmp_path: Path, image: bool) -> None:
-    kwargs = {"image": image, "min_steps": 3, "max_steps": 30}
-    env = make_env(POINT, 3, kwargs)
-    info = dataset_info(env, POINT, kwargs, (), agent="random", policy_hash="", seed=1, width=3)
-    recording, witness = Recording.create(tmp_path / "r", info), Witness()
-    recorder = Recorder(recording, [5, None, 6], [11, 12, 13], state_every=4)
-    ClosedLoop(env, ScriptedAgent("random", env), [recorder, witness]).run_episodes([11, 12, 13], 1)
-
-    assert recording.numbers() == Recording(tmp_path / "r").numbers() == [5, 6]
-    for number, row, seed in ((5, 0, 11), (6, 2, 13)):
-        episode = Recording(tmp_path / "r").episode(number)
-        length = next(i for i, s in enumerate(witness.steps) if s.done[row]) + 1
-        steps = witness.steps[:length]
-        assert len(episode) == length == episode.info["length"]
-        obs = flatten("obs", episode.obs)
-        for key in flatten("obs", steps[0].obs):
-            rows = [flatten("obs", s.obs)[key][row] for s in steps]
-            rows.append(flatten("obs", steps[-1].info["final_obs"])[key][row])
-            assert same(obs[key], np.stack(rows)), key
-        assert same(episode.action, np.stack([s.action[row] for s in steps]))
-        assert same(episode.reward, np.array([s.reward[row] for s in steps]))
-        assert same(episode.label, episode.action)
-        assert (episode.terminated, episode.truncated) == (steps[-1].terminated[row], steps[-1].truncated[row])
-        assert episode.info["return"] == np.cumsum(episode.reward)[-1]
-        assert episode.info["final/success"] == float(steps[-1].info["final_info"]["success"][row])
-        assert (episode.info["seed"], episode.info["row"]) == (seed, row)
-        assert len(episode.states["position"]) == (length - 1) // 4 + 1
-        assert episode.states["steps"].tolist() == list(range(0, length, 4))
-
-
 def test_8_bit_images_are_stored_as_bytes_and_read_exactly(tmp_path: Path) -> None:
     recording = make(tmp_path, 1, env_kwargs={"image": True, "min_steps": 12})
     with np.load(tmp_path / "episodes" / "000000.npz") as archive:
         assert archive["u8:obs/image"].dtype == np.uint8
     image = recording.episode(0).obs["image"]
     assert image.dtype == np.float32 and same(image, np.rint(image * 255).astype(np.float32) / np.float32(255))
-
-
-def test_packing_changes_no_bit_of_any_image() -> None:
-    levels = unpack_image(np.arange(256, dtype=np.uint8).reshape(16, 16))
-    assert pack_image(levels).dtype == np.uint8 and same(unpack_image(pack_image(levels)), levels)
-    for odd in (-0.0, np.nan, np.inf, 2.0, -1 / 255, 256 / 255, np.nextafter(np.float32(1), np.float32(0)), 1e-45):
-        image = levels.copy()
-        image[3, 4] = odd
-        assert same(pack_image(image), image), odd
-    for other in (levels.astype(np.float64), levels[0], np.ones((2, 2), np.int64), np.ones((2, 2), np.uint8)):
-        assert pack_image(other) is other
-
-
-def wild(step: int, kind: str) -> NDArray[Any]:
-    """Observations of two rows in which some steps can be packed as bytes and some cannot."""
-    image = np.full((2, 2, 3), step % 3 / np.float32(255), np.float32)
-    if kind == "mixed" and step % 2:
-        image[0] = 0.1234567
-    if kind == "negative zero" and step == 2:
-        image[:, 0, 0] = -0.0
-    if kind == "bytes":
-        return np.rint(image * 255).astype(np.uint8)
-    return image[:, 0, 0].copy() if kind == "scalar" else image
-
-
-@pytest.mark.parametrize("kind", ["packed", "mixed", "negative zero", "bytes", "scalar"])
-def test_episodes_of_mixed_images_are_lossless(tmp_path: Path, kind: str) -> None:
-    env = make_env(POINT, 2)
-    info = dataset_info(env, POINT, {}, (), agent="random", policy_hash="", seed=0, width=2)
-    recording = Recording.create(tmp_path / "r", info)
-    recorder = Recorder(recording, [0, 1], [0, 0])
-    env.reset(seed=0)
-    recorder.on_begin(env, wild(0, kind), {})
-    for t in range(4):
-        last = np.full(2, t == 3)
-        step = Step(
-            t, wild(t, kind), np.full(2, t == 0), np.zeros((2, 1)), np.array([0.1, -0.0]), last, ~last & last,
-            wild(0, kind), {"final_obs": wild(4, kind)},
-        )  # fmt: skip
-        recorder.on_step(step)
-    for row in range(2):
-        episode = recording.episode(row)
-        assert same(episode.obs, np.stack([wild(t, kind)[row] for t in range(5)]))
-        assert same(episode.reward, np.full(4, [0.1, -0.0][row]))
-
-
-def test_equal_episodes_give_equal_bytes_and_nested_names_survive(tmp_path: Path) -> None:
-    tree = {"a": np.arange(3), "b": {"c": np.array([[-0.0]], np.float32), "d": {"e": np.array(True)}}}
-    arrays = flatten("obs", tree)
-    assert set(arrays) == {"obs/a", "obs/b/c", "obs/b/d/e"}
-    assert encode_episode(arrays) == encode_episode(dict(arrays))
-    back = unflatten(decode_episode(encode_episode(arrays), tmp_path), "obs")
-    assert same(back["b"]["c"], tree["b"]["c"]) and same(back["b"]["d"]["e"], np.array(True))  # type: ignore[index]
 
 
 @pytest.mark.parametrize("trial", range(6))
@@ -339,33 +233,6 @@ def test_no_space_left_while_recording_keeps_what_is_indexed(tmp_path: Path, mon
     recording = Recording(tmp_path)
     assert len(recording) >= 6 and recording.check() == []
     assert make(tmp_path, 12).check() == []
-
-
-def test_a_recording_says_what_made_it(tmp_path: Path) -> None:
-    info = make(tmp_path, 1, env_kwargs={"friction": 2.0}).info
-    assert (info.env_id, info.env_kwargs, info.agent, info.seed, info.width) == (
-        POINT,
-        {"friction": 2.0},
-        "expert",
-        7,
-        4,
-    )
-    assert info.model_hash and info.versions["numpy"] == np.__version__
-    assert dataclasses.asdict(Recording(tmp_path).info) == dataclasses.asdict(info)
-    assert Recording(tmp_path).version_differences() == []
-
-
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def test_recording_300_episodes_keeps_memory_flat(tmp_path: Path) -> None:
-    kwargs = {"image": True, "image_size": (48, 48), "min_steps": 75, "max_steps": 80}
-    record("random", tmp_path / "warm", episodes=16, env_id=POINT, env_kwargs=kwargs)
-    before = resident_mb()
-    record("random", tmp_path / "r", episodes=300, env_id=POINT, env_kwargs=kwargs)
-    assert resident_mb() - before < 25  # 54 MB if every episode were kept as bytes, 216 MB as floats
 
 
 def test_a_kill_before_anything_was_recorded_leaves_a_folder_that_can_be_recorded_into(tmp_path: Path) -> None:

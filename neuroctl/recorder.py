@@ -1,0 +1,136 @@
+"""The listener that writes a closed loop's episodes into a recording, and the description of what it records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contracts import Info, Listener, Observation, Step
+from .episode_codec import flatten, image_column, pack_image
+from .recording import STATE_EVERY, DatasetInfo, Recording
+from .vector import Vector, get_state
+from .versions import versions
+
+
+class Recorder(Listener):
+    """Writes the episodes of a closed loop into a recording.
+
+    Args:
+        recording: where to.
+        numbers: the episode number of each row's first episode, None for a row that is not recorded, `[B]`.
+            Later episodes of a row are not recorded.
+        seeds: seed of each row's episode, `[B]`.
+        state_every: control steps between snapshots of the environment's state.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        numbers: Sequence[int | None],
+        seeds: Sequence[int],
+        state_every: int = STATE_EVERY,
+    ) -> None:
+        self._recording = recording
+        self._numbers = list(numbers)
+        self._seeds = seeds
+        self._state_every = state_every
+        self._steps: list[dict[str, NDArray[Any]]] = []
+        self._states: list[dict[str, NDArray[Any]]] = []
+
+    def on_begin(self, env: Vector, obs: Observation, info: Info) -> None:
+        """Take the state that the episodes start from."""
+        self._env = env
+        self._label = info.get("expert_action")
+        self._snapshot()
+
+    def _snapshot(self) -> None:
+        state = get_state(self._env)
+        if state is not None:
+            self._states.append(flatten("states", state))
+
+    def on_step(self, step: Step) -> None:
+        """Keep the step; write the episodes that ended with it."""
+        if not any(number is not None for number in self._numbers):
+            return
+        images = {k: pack_image(v) for k, v in flatten("obs", step.obs).items()}
+        label = {} if self._label is None else {"label": self._label}
+        self._label = step.info.get("expert_action")
+        self._steps.append({**images, "action": step.action, "reward": step.reward, **label})
+        for row in np.flatnonzero(step.done).tolist():
+            if self._numbers[row] is not None:
+                self._write(row, step)
+                self._numbers[row] = None
+        if len(self._steps) % self._state_every == 0:
+            self._snapshot()
+
+    def _write(self, row: int, step: Step) -> None:
+        number = self._numbers[row]
+        assert number is not None
+        arrays: dict[str, NDArray[Any]] = {}
+        for key in self._steps[0]:
+            parts = [s[key][row] for s in self._steps]
+            if key.startswith("obs"):
+                parts.append(flatten("obs", step.info["final_obs"])[key][row])
+                arrays |= image_column(key, parts)
+            else:
+                arrays[key] = np.stack(parts)
+        if self._recording.info.learning:
+            arrays |= {key: value[row] for key, value in flatten("after", step.next_obs).items()}
+        arrays["reward"] = arrays["reward"].astype(np.float64)
+        arrays["terminated"] = step.terminated[row]
+        arrays["truncated"] = step.truncated[row]
+        for key in self._states[0] if self._states else ():
+            arrays[key] = np.stack([s[key][row] for s in self._states])
+        summary = {"seed": int(self._seeds[row]), "row": row, "length": len(self._steps)}
+        outcome = {"return": float(np.cumsum(arrays["reward"])[-1]), "terminated": bool(step.terminated[row])}
+        final = scalar_columns(step.info.get("final_info", {}))
+        said = {f"final/{key}": float(column[row]) for key, column in final.items() if not np.isnan(column[row])}
+        self._recording.add(number, arrays, {**summary, **outcome, **said})
+
+
+def scalar_columns(info: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """The plain numbers `[B]` that an environment says of its rows, such as `success`; NaN where it says nothing."""
+    return {
+        key: np.where(info.get(f"_{key}", True), value.astype(np.float64), np.nan)
+        for key, value in info.items()
+        if not key.startswith("_") and isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "bif"
+    }
+
+
+def model_hash(env: Vector) -> str:
+    """SHA-256 of the simulator's models of all rows; empty where the environment gives none."""
+    method = getattr(env.unwrapped, "model_hash", None)
+    return str(method()) if method else ""
+
+
+def dataset_info(
+    env: Vector,
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    shifts: Sequence[str],
+    *,
+    agent: str,
+    policy_hash: str,
+    seed: int,
+    width: int,
+    checkpoint: int | None = None,
+    learning: bool = False,
+) -> DatasetInfo:
+    """Describe a recording that is about to be made in `env`."""
+    return DatasetInfo(
+        env_id=env_id,
+        env_kwargs=dict(env_kwargs),
+        shifts=tuple(shifts),
+        agent=agent,
+        policy_hash=policy_hash,
+        model_hash=model_hash(env),
+        seed=seed,
+        width=width,
+        state_every=STATE_EVERY,
+        versions=versions(),
+        checkpoint=checkpoint,
+        learning=learning,
+    )
