@@ -33,6 +33,8 @@ class Arguments:
     """An environment option such as observation=retina; repeat for more."""
     checkpoint: str = "latest"
     """latest, best, or a step."""
+    learn: bool = False
+    """The agent goes on learning while it is recorded; replay --policy repeats its updates."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             env_kwargs=parse_options(options.option),
             shifts=options.shift,
             checkpoint=options.checkpoint,
+            learn=options.learn,
             progress=progress,
         )
     returns = [entry["return"] for entry in recording.index.values()]

@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 
 from neuroctl.errors import NeuroctlError
-from neuroctl.launch.program import parse, run
+from neuroctl.launch.program import parse, run, shown
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(options: Arguments, mode: str) -> bool:
+    from neuroctl.recording import Recording
     from neuroctl.replaying import replay
 
     episodes = None if options.episode is None else [options.episode]
-    result = replay(options.dataset, mode=mode, episodes=episodes, source=options.source, checkpoint=options.checkpoint)
+    count = len(Recording(options.dataset)) if episodes is None else 1
+    with shown(f"replaying {mode}", count, "episodes") as progress:
+        result = replay(
+            options.dataset,
+            mode=mode,
+            episodes=episodes,
+            source=options.source,
+            checkpoint=options.checkpoint,
+            progress=progress,
+        )
     for note in result.notes:
         sys.stdout.write(f"note: {note}\n")
     for line in [*result.damaged, *map(str, result.differences)]:

@@ -46,7 +46,8 @@ class DemonstrationsConfig:
     episodes: int | None = None
     """Episodes to record (60 when absent), or to use of the recording at path (all when absent)."""
     shifts: tuple[str, ...] = ()
-    """Shifts under which the expert is recorded, such as action-noise:3, so that it shows recoveries."""
+    """Shifts under which the expert is recorded, such as action-noise:3, so that it shows recoveries; of no concern
+    with path."""
     dagger_every: int = 0
     """Gradient steps between two rounds of DAgger (Ross et al. 2011, arXiv 1011.0686); 0 is plain cloning."""
     dagger_episodes: int = 16

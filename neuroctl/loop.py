@@ -76,18 +76,23 @@ class ClosedLoop:
             listener.on_step(step)
         return step
 
-    def run_episodes(self, seeds: Sequence[int], seed: int) -> None:
+    def run_episodes(self, seeds: Sequence[int], seed: int, learning: Mapping[str, Any] | None = None) -> None:
         """Every row plays the one episode of its seed; rows that finish early go on unheeded until all have.
 
         Args:
             seeds: seed of each row's episode, `[B]`.
             seed: root seed of the agent's streams.
+            learning: the agent's `state_dict` that it begins with, learning on from there; it does not learn when None.
         """
         with self.listening():
             self.begin(seed, seeds)
+            if learning is not None:
+                self.agent.load_state_dict(learning)
             finished = np.zeros(self.num_envs, dtype=np.bool_)
             while not finished.all():
                 finished |= self.step().done
+                if learning is not None:
+                    self.agent.update()
 
     @contextlib.contextmanager
     def listening(self) -> Any:

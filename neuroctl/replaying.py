@@ -11,8 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .adapters import write_rows
+from .contracts import Agent
+from .episode_codec import flatten
 from .errors import DamagedFileError, NeuroctlError
-from .recording import DatasetInfo, Episode, Recording, flatten, model_hash
+from .learning import repeat_learning
+from .progress import NoProgress, Progress
+from .recorder import model_hash
+from .recording import DatasetInfo, Episode, Recording
 from .rollouts import Player, find_player, one_thread, shard_seed
 from .vector import Vector, can_restore, current_obs, get_state, make_env, set_state
 
@@ -66,16 +71,19 @@ def replay(
     episodes: Sequence[int] | None = None,
     source: str | Path | None = None,
     checkpoint: str | int | None = None,
+    progress: Progress | None = None,
 ) -> Replay:
     """Replay a recording and compare bit for bit.
 
     Args:
         dataset: folder of the recording.
         mode: `"physics"`: recorded actions through the rebuilt environment and shift stack; `"policy"`: recorded
-            observations through the policy at the recorded width, comparing actions.
+            observations through the policy at the recorded width, comparing actions; an agent that learned while it
+            was recorded repeats its updates.
         episodes: numbers; all by default.
         source: run folder of the policy; the one that was recorded by default.
         checkpoint: of that run; the recorded one by default, the latest of another `source`.
+        progress: told of each episode.
 
     Raises:
         NeuroctlError: no such recording, episode or mode, or a recording that was not made by a policy.
@@ -87,32 +95,37 @@ def replay(
     unknown = [n for n in numbers if n not in recording.index]
     if unknown:
         recording.arrays(unknown[0])
+    progress = progress or NoProgress()
     if mode == "physics":
-        return _replay_physics(recording, numbers)
+        return _replay_physics(recording, numbers, progress)
     if mode == "policy":
         if checkpoint is None:
             recorded = recording.info.checkpoint if source is None else None
             checkpoint = "latest" if recorded is None else recorded
-        return _replay_policy(recording, numbers, *find_player(source or recording.info.agent, checkpoint)[:1])
+        player, _ = find_player(source or recording.info.agent, checkpoint)
+        return _replay_policy(recording, numbers, player, progress)
     raise NeuroctlError(f"unknown replay mode {mode!r}; modes: physics, policy")
 
 
-def _readable(recording: Recording, numbers: Sequence[int], damaged: list[str]) -> Iterator[Episode]:
+def _readable(
+    recording: Recording, numbers: Sequence[int], damaged: list[str], progress: Progress
+) -> Iterator[Episode]:
     for number in numbers:
         try:
             yield recording.episode(number)
         except DamagedFileError as error:
             damaged.append(str(error))
+        progress.advance(1)
 
 
-def _replay_physics(recording: Recording, numbers: Sequence[int]) -> Replay:
+def _replay_physics(recording: Recording, numbers: Sequence[int], progress: Progress) -> Replay:
     info = recording.info
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
     lost = [f"{name} is in the folder but not in the index" for name in recording.unindexed()]
     notes = [*_model_note(info), *recording.version_differences(), *lost]
     exact, differences, damaged = [], [], list(recording.damaged_lines)
     try:
-        for episode in _readable(recording, numbers, damaged):
+        for episode in _readable(recording, numbers, damaged, progress):
             difference = compare_physics(env, episode, info.state_every)
             if difference is None:
                 exact.append(episode.number)
@@ -197,7 +210,7 @@ def _first_difference(recorded: NDArray[Any], replayed: NDArray[Any]) -> str:
     return f"element {place}: recorded {old!r}, replayed {new!r}"
 
 
-def _replay_policy(recording: Recording, numbers: Sequence[int], player: Player) -> Replay:
+def _replay_policy(recording: Recording, numbers: Sequence[int], player: Player, progress: Progress) -> Replay:
     info = recording.info
     if player.config is None:
         raise NeuroctlError(f"{recording.path} was recorded by {info.agent!r}, which is no policy; use mode physics")
@@ -208,8 +221,12 @@ def _replay_policy(recording: Recording, numbers: Sequence[int], player: Player)
     exact, differences, damaged = [], [], list(recording.damaged_lines)
     with one_thread():
         agent = player.make(env)
-        for episode in _readable(recording, numbers, damaged):
-            actions = _recompute(agent, episode, info.width, shard_seed(info.seed, episode.number // info.width))
+        for episode in _readable(recording, numbers, damaged, progress):
+            try:
+                actions = _actions_again(agent, recording, episode)
+            except DamagedFileError as error:
+                damaged.append(f"episode {episode.number}: {error}")
+                continue
             difference = None
             for step in range(len(episode)):
                 recorded = {"action": episode.action[step]}
@@ -223,7 +240,16 @@ def _replay_policy(recording: Recording, numbers: Sequence[int], player: Player)
     return Replay(exact, differences, damaged, notes)
 
 
-def _recompute(agent: Any, episode: Episode, width: int, seed: int) -> NDArray[Any]:
+def _actions_again(agent: Agent, recording: Recording, episode: Episode) -> NDArray[Any]:
+    """The policy's actions `[T, ...]` for the recorded observations."""
+    info = recording.info
+    seed = shard_seed(info.seed, episode.number // info.width)
+    if info.learning:
+        return repeat_learning(agent, episode, recording.learning_state(episode.number), seed)
+    return _recompute(agent, episode, info.width, seed)
+
+
+def _recompute(agent: Agent, episode: Episode, width: int, seed: int) -> NDArray[Any]:
     """The policy's actions for the recorded observations, in the recorded row of a batch of the recorded width."""
     row = int(episode.info["row"])
     agent.begin(width, seed)

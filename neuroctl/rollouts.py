@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import registry
 from .config import TrainConfig
 from .contracts import Agent, Info, Listener, Observation, Step
 from .errors import NeuroctlError
 from .labels import ExpertLabels
+from .learning import record_learning
 from .loop import ClosedLoop
 from .progress import NoProgress, Progress
-from .recording import Recorder, Recording, dataset_info, scalar_columns
+from .recorder import Recorder, dataset_info, scalar_columns
+from .recording import Recording
 from .run import Run, agent_with, environment_spaces, tree_hash
 from .scripted import NAMES, ScriptedAgent
 from .streams import derive_seed, episode_seed
@@ -194,6 +197,8 @@ def find_player(source: str | Path, checkpoint: str | int = "latest") -> tuple[P
 
 def choose_env(run: Run | None, env_id: str | None, env_kwargs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """The environment asked for, or the one of the run, with options overridden one by one."""
+    if not isinstance(env_kwargs or {}, Mapping):
+        raise NeuroctlError(f"environment options must be a dict such as {{'max_steps': 100}}, got {env_kwargs!r}")
     if run is None or (env_id is not None and env_id != run.environment()[0]):
         if env_id is None:
             raise NeuroctlError("a scripted agent needs an environment: give --env ID")
@@ -212,7 +217,8 @@ def record(
     env_kwargs: Mapping[str, Any] | None = None,
     shifts: Sequence[str] = (),
     checkpoint: str | int = "latest",
-    width: int = WIDTH,
+    width: int | None = None,
+    learn: bool = False,
     progress: Progress | None = None,
 ) -> Recording:
     """Record episodes; a recording that was interrupted is completed, and damaged episodes are recorded again.
@@ -226,13 +232,14 @@ def record(
         env_kwargs: options of the environment.
         shifts: `"name:severity"` stack.
         checkpoint: of the run.
-        width: rows that step together.
+        width: rows that step together; 16 when None, 1 when the agent learns.
+        learn: the agent goes on learning, from one episode to the next, and what it learned can be replayed.
         progress: told of each finished episode.
     """
     player, run = find_player(source, checkpoint)
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
     return record_player(
-        player, out, env_id, kwargs, shifts, episodes=episodes, seed=seed, width=width, progress=progress
+        player, out, env_id, kwargs, shifts, episodes=episodes, seed=seed, width=width, learn=learn, progress=progress
     )
 
 
@@ -245,11 +252,17 @@ def record_player(
     *,
     episodes: int,
     seed: int,
-    width: int = WIDTH,
+    width: int | None = None,
     label: bool = False,
+    learn: bool = False,
     progress: Progress | None = None,
 ) -> Recording:
     """`record`, for a player in memory; `label` adds the expert's action for every observation."""
+    if learn and width not in (None, 1):
+        raise NeuroctlError(f"width is {width}; an agent that learns is recorded in one row: its updates read all rows")
+    if learn and (player.config is None or registry.agents.load(player.config.agent.name).offline):
+        raise NeuroctlError(f"the agent of {player.name!r} does not learn while it acts: record without learn")
+    width = 1 if learn else width or WIDTH
     shards = make_shards(env_id, env_kwargs, shifts, episodes, seed, width)
     env = make_env(env_id, width, env_kwargs, shifts)
     info = dataset_info(
@@ -262,22 +275,33 @@ def record_player(
         seed=seed,
         width=width,
         checkpoint=player.checkpoint,
+        learning=learn,
     )
     recording = Recording.create(out, info)
     if label:
         env = ExpertLabels(env)
     progress = progress or NoProgress()
     try:
-        with one_thread():
+        with recording.writing(), one_thread():
             agent = player.make(env)
-            for index, shard in enumerate(shards):
-                first = index * width
-                numbers = range(first, first + width)
-                wanted = [n if n < episodes and not recording.is_sound(n) else None for n in numbers]
-                if any(n is not None for n in wanted):
-                    recorder = Recorder(recording, wanted, shard.seeds)
-                    ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)
-                progress.advance(shard.count)
+            if learn:
+                record_learning(agent, env, recording, shards, progress)
+            else:
+                _record_shards(agent, env, recording, shards, progress)
     finally:
         env.close()
     return recording
+
+
+def _record_shards(
+    agent: Agent, env: Vector, recording: Recording, shards: Sequence[Shard], progress: Progress
+) -> None:
+    first = 0
+    for shard in shards:
+        numbers = range(first, first + len(shard.seeds))
+        wanted = [n if n < first + shard.count and not recording.is_sound(n) else None for n in numbers]
+        if any(n is not None for n in wanted):
+            recorder = Recorder(recording, wanted, shard.seeds)
+            ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)
+        first += len(shard.seeds)
+        progress.advance(shard.count)

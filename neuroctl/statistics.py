@@ -20,10 +20,17 @@ def iqm(scores: ArrayLike) -> float:
 
     Args:
         scores: any shape; taken together.
+
+    Raises:
+        NeuroctlError: there are none, or some are NaN.
     """
     flat = np.sort(np.asarray(scores, dtype=np.float64), axis=None)
     if flat.size == 0:
         raise NeuroctlError("the interquartile mean of no scores is not defined")
+    if np.isnan(flat[-1]):
+        raise NeuroctlError(
+            f"{np.isnan(flat).sum()} of {flat.size} scores are NaN; the interquartile mean needs numbers"
+        )
     cut = int(0.25 * flat.size)
     return float(flat[cut : flat.size - cut].mean())
 

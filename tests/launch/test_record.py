@@ -42,3 +42,9 @@ def test_another_recording_or_other_files_are_not_written_over(tmp_path, capsys)
         err = capsys.readouterr().err
         assert message in err and "choose another folder" in err and err.count("\n") == 1
     assert len(Recording(tmp_path / "d")) == 1
+
+
+def test_a_scripted_agent_does_not_learn(tmp_path, capsys):
+    assert main(["record", "expert", *LANE, "--learn", "--out", str(tmp_path / "d"), "--episodes", "1"]) == 2
+    err = capsys.readouterr().err
+    assert "the agent of 'expert' does not learn while it acts" in err and err.count("\n") == 1

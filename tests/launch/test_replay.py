@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from neuroctl.episode_codec import encode_episode
 from neuroctl.launch.cli import main
-from neuroctl.recording import Recording, encode_episode
+from neuroctl.recording import Recording
 from neuroctl.storage import sha256
 
 LANE = ["--env", "neuroctl/LaneFollow-v0", "--option", "max_steps=15"]

@@ -92,3 +92,8 @@ def test_scores_of_no_meaning_are_refused(data: Any) -> None:
         stratified_bootstrap(data)
     with pytest.raises(NeuroctlError, match="no scores"):
         iqm([])
+
+
+def test_scores_that_are_not_numbers_are_refused():
+    with pytest.raises(NeuroctlError, match="2 of 5 scores are NaN"):
+        iqm([1.0, float("nan"), 2.0, float("nan"), 3.0])

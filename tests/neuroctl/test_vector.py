@@ -192,3 +192,8 @@ def test_the_expert_is_reached_through_all_wrappers() -> None:
     assert isinstance(env, VectorEnv)
     spaces = spaces_of(env)
     assert spaces.action.shape == (2,) and spaces.observation.shape == (3,)
+
+
+def test_environment_options_must_be_named() -> None:
+    with pytest.raises(NeuroctlError, match=r"environment options must be a dict such as .*, got \[1\]"):
+        make_env(CART, 1, [1])  # type: ignore[arg-type]

@@ -231,9 +231,14 @@ class LinearAgent(Agent):
 
     def observe(self, next_obs: Any, reward: Any, terminated: Any, truncated: Any, info: Any) -> None:
         self._reward = float(np.mean(reward))
+        seen = [next_obs, info["final_obs"]] if "final_obs" in info else [next_obs]
+        self._signal = np.float32(sum(np.tanh(o["state"] if isinstance(o, dict) else o).mean() for o in seen))
+        self._signal += np.float32(terminated.sum()) - np.float32(0.3) * np.float32(truncated.sum())
 
     def update(self) -> dict[str, float]:
-        self.weights = self.weights * np.float32(1 - 1e-3)
+        self.weights = self.weights * np.float32(1 - 1e-3) + np.float32(1e-3) * (
+            np.float32(self._reward) + self._signal
+        )
         return {"reward": self._reward}
 
     def state_dict(self) -> dict[str, Any]:
@@ -253,9 +258,9 @@ def preset() -> TrainConfig:
     return TrainConfig(env=PointConfig(), agent=LinearConfig(), preset="toy")
 
 
-def linear_player(noise: float = 0.5) -> Player:
+def linear_player(noise: float = 0.5, image: bool = False) -> Player:
     """The toy policy, with noise on its actions."""
-    config = dataclasses.replace(preset(), agent=LinearConfig(noise=noise))
+    config = dataclasses.replace(preset(), agent=LinearConfig(noise=noise), env=PointConfig(image=image))
     agent = LinearAgent(LinearConfig(), Spaces(Box(0, 1), Box(0, 1)), seed=0)
     return Player("linear", config, agent.state_dict())
 
@@ -304,6 +309,14 @@ def save_checkpoints(folder: Path) -> None:
     start = int(checkpoints.all()[-1].name) + 1 if checkpoints.all() else 1
     for step in range(start, 1_000_000):
         checkpoints.save(step, checkpoint_tree(step), best=step % 5 == 0)
+
+
+def record_learning_points(folder: Path, episodes: int, slow_s: float = 0.0) -> None:
+    """Record episodes of the toy that learns while it acts."""
+    from neuroctl.rollouts import record_player
+
+    kwargs = {"slow_s": slow_s, "image": True}
+    record_player(linear_player(image=True), folder, POINT, kwargs, (), episodes=episodes, seed=7, learn=True)
 
 
 def record_points(folder: Path, episodes: int, slow_s: float = 0.0) -> None:

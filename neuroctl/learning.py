@@ -1,0 +1,79 @@
+"""Recording an agent that goes on learning, and repeating what it learned.
+
+Such an agent is recorded in one row, one episode after the other. The state that it begins an episode with (its whole
+`state_dict`, recurrent state and random streams included) is stored beside the episode, so that the updates of any
+episode can be repeated alone, and a recording that was killed goes on with the bits of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contracts import Agent, Observation
+from .loop import ClosedLoop
+from .progress import Progress
+from .recorder import Recorder
+from .recording import Episode, Recording
+from .vector import Vector
+
+if TYPE_CHECKING:
+    from .rollouts import Shard
+
+
+def record_learning(
+    agent: Agent, env: Vector, recording: Recording, shards: Sequence[Shard], progress: Progress
+) -> None:
+    """Record the one episode of each shard; each begins with what the agent had learned at the end of the last."""
+    for number, shard in enumerate(shards):
+        sound = recording.is_sound(number)
+        if not (sound and recording.has_learning_state(number) and recording.has_learning_state(number + 1)):
+            if number == 0:
+                agent.begin(1, shard.seed)
+                recording.add_learning_state(0, agent.state_dict())
+            recorder = Recorder(recording, [None if sound else number], shard.seeds)
+            ClosedLoop(env, agent, [recorder]).run_episodes(
+                shard.seeds, shard.seed, learning=recording.learning_state(number)
+            )
+            recording.add_learning_state(number + 1, agent.state_dict())
+        progress.advance(1)
+
+
+def repeat_learning(agent: Agent, episode: Episode, state: dict[str, Any], seed: int) -> NDArray[Any]:
+    """The actions `[T, ...]` of an agent that begins with `state` and learns from a recorded episode.
+
+    `observe` is given what was recorded; of the environment's info, only the final observation.
+
+    Args:
+        agent: of the kind that was recorded.
+        episode: the recorded one.
+        state: its `state_dict` at the start.
+        seed: root seed of the agent's streams in that episode.
+    """
+    agent.begin(1, seed)
+    agent.load_state_dict(state)
+    actions = []
+    for step in range(len(episode)):
+        last = np.array([step == len(episode) - 1])
+        actions.append(agent.act(_at(episode.obs, step), np.array([step == 0]))[0])
+        next_obs = _at(episode.obs, step + 1)
+        info = {"final_obs": next_obs, "_final_obs": last} if last[0] else {}
+        if last[0]:
+            next_obs = _row(episode.after)
+        reward = episode.reward[step : step + 1]
+        agent.observe(next_obs, reward, last & episode.terminated, last & episode.truncated, info)
+        agent.update()
+    return np.stack(actions)
+
+
+def _at(obs: Observation, step: int) -> Observation:
+    """The observations `[1, ...]` of one step."""
+    return {k: _at(v, step) for k, v in obs.items()} if isinstance(obs, dict) else obs[step : step + 1]
+
+
+def _row(obs: Observation) -> Observation:
+    """One observation as a batch of one."""
+    return {k: _row(v) for k, v in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
