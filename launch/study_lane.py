@@ -19,13 +19,17 @@ import numpy as np
 from neuroctl import registry
 from neuroctl.config import TrainConfig
 from neuroctl.launch.program import parse, run, shown
+from neuroctl.launch.study import cell, evaluate_once, train_once, values_of
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.versions import versions
 
 PRESETS = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
 TASKS = {"sighted": 0.0, "blackouts": 0.6}
 """Task -> duration of the camera's blackouts in seconds; they come every 3 s on average."""
-EVALUATION_SEED = 0
+SHIFTS = (
+    *("action-noise", "brightness", "contrast", "friction"),
+    *("gain", "gaussian-noise", "observation-delay", "pixel-dropout"),
+)
 EPISODES = 60
 
 
@@ -77,36 +81,15 @@ def _folder(options: Arguments, task: str, preset: str, seed: int) -> Path:
 
 
 def _train(options: Arguments, task: str, preset: str, seed: int) -> None:
-    from neuroctl import record, train
-
+    demonstrations = options.out / task / f"demonstrations-s{seed}"
     config = _config(task, preset, seed, options.steps)
-    path = _folder(options, task, preset, seed)
-    if (path / "checkpoints" / f"{options.steps:09d}").exists():
-        return
-    demos = options.out / task / f"demonstrations-s{seed}"
-    source = config.demonstrations
-    with shown(f"{task} demonstrations, seed {seed}", EPISODES, "episodes") as progress:
-        record(
-            "expert",
-            demos,
-            episodes=EPISODES,
-            seed=seed,
-            env_id=config.env.id,
-            env_kwargs=config.env.kwargs(),
-            shifts=source.shifts,
-            progress=progress,
-        )
-    sys.stderr.write(f"{path}\n")
-    if (path / "config.json").exists():
-        train(resume=path, progress=shown)
-    else:
-        train(replace(config, demonstrations=replace(source, path=demos, shifts=())), out=path, progress=shown)
+    train_once(config, _folder(options, task, preset, seed), demonstrations, EPISODES)
 
 
 def _conditions(options: Arguments, task: str) -> Iterator[str]:
     yield "clean"
     if task == "sighted" and options.what == "all":
-        for shift in registry.shifts.names():
+        for shift in SHIFTS:
             yield from (f"{shift}:{severity}" for severity in options.severities)
 
 
@@ -125,22 +108,15 @@ def _result_path(options: Arguments, task: str, name: str, condition: str) -> Pa
 
 
 def _evaluate(options: Arguments, task: str, name: str, source: Path, condition: str) -> None:
-    from neuroctl import evaluate
-
-    path = _result_path(options, task, name, condition)
-    if path.exists():
-        return
-    config = _config(task, PRESETS[0], 0, 1)
-    result = evaluate(
+    config, clean = _config(task, PRESETS[0], 0, 1), condition == "clean"
+    evaluate_once(
+        _result_path(options, task, name, condition),
         source,
-        episodes=options.episodes if condition == "clean" else options.shift_episodes,
-        seed=EVALUATION_SEED,
-        shifts=() if condition == "clean" else (condition,),
-        env_id=config.env.id,
-        env_kwargs=config.evaluation_kwargs(),
+        config.env.id,
+        config.evaluation_kwargs(),
+        episodes=options.episodes if clean else options.shift_episodes,
+        shifts=() if clean else (condition,),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps(result.summary()))
 
 
 # -- tables ----------------------------------------------------------------------------------------------------
@@ -148,18 +124,9 @@ def _evaluate(options: Arguments, task: str, name: str, source: Path, condition:
 
 def _returns(options: Arguments, task: str, preset: str, condition: str) -> list[float]:
     """Mean return of each training seed that was run."""
-    paths = [_result_path(options, task, f"{preset}-s{seed}", condition) for seed in options.seeds]
-    return [read_json(path)["return_mean"] for path in paths if path.exists()]
-
-
-def _cell(values: Sequence[float], expert: float, seeds: int) -> str:
-    """Mean and every seed, as percentages of the expert's clean return."""
-    if not values:
-        return "not run"
-    share = [100 * v / expert for v in values]
-    points = " ".join(f"{v:.1f}" for v in share)
-    note = "" if len(values) == seeds else f" ({len(values)} of {seeds} seeds)"
-    return f"{np.mean(share):.1f} ({points}){note}"
+    return values_of(
+        [_result_path(options, task, f"{preset}-s{seed}", condition) for seed in options.seeds], "return_mean"
+    )
 
 
 def _write(options: Arguments) -> None:
@@ -221,7 +188,7 @@ def _lines(options: Arguments, experts: dict[str, float]) -> Iterator[str]:
         yield f"| condition | {' | '.join(PRESETS)} |"
         yield "|---|" + "---|" * len(PRESETS)
         for condition in _all_conditions(options, task):
-            row = [_cell(_returns(options, task, p, condition), expert, len(options.seeds)) for p in PRESETS]
+            row = [cell(_returns(options, task, p, condition), expert, len(options.seeds)) for p in PRESETS]
             yield f"| {condition} | {' | '.join(row)} |"
         yield ""
     yield "![return against severity](lane.png)"
@@ -231,7 +198,7 @@ def _figure(options: Arguments, experts: dict[str, float]) -> Any:
     """Return against severity, one panel for each shift: a line through the means, every seed as a dot."""
     from matplotlib.figure import Figure
 
-    names = registry.shifts.names()
+    names = SHIFTS
     figure = Figure(figsize=(14, 6.4), layout="constrained")
     for axis, shift in zip(figure.subplots(2, -(-len(names) // 2), sharey=True).flat, names, strict=False):
         for colour, preset in enumerate(PRESETS):

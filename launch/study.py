@@ -1,0 +1,86 @@
+"""What the studies share: trainings and evaluations that are done once and kept, and table cells."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroctl.config import TrainConfig
+from neuroctl.launch.program import shown
+from neuroctl.storage import atomic_write, read_json
+
+EVALUATION_SEED = 0
+
+
+def train_once(config: TrainConfig, path: Path, demonstrations: Path, episodes: int) -> None:
+    """Train a policy into `path` unless that is done; one that was interrupted goes on.
+
+    Args:
+        config: the experiment, its seed and steps included.
+        path: run folder.
+        demonstrations: recording of the expert, made if it is not there; policies of one seed share it.
+        episodes: that it shall hold.
+    """
+    from neuroctl import record, train
+
+    if (path / "checkpoints" / f"{config.steps:09d}").exists():
+        return
+    source = config.demonstrations
+    with shown(f"demonstrations {demonstrations}", episodes, "episodes") as progress:
+        record(
+            "expert",
+            demonstrations,
+            episodes=episodes,
+            seed=config.seed,
+            env_id=config.env.id,
+            env_kwargs=config.env.kwargs(),
+            shifts=source.shifts,
+            progress=progress,
+        )
+    sys.stderr.write(f"{path}\n")
+    if (path / "config.json").exists():
+        train(resume=path, progress=shown)
+    else:
+        train(replace(config, demonstrations=replace(source, path=demonstrations, shifts=())), out=path, progress=shown)
+
+
+def evaluate_once(
+    path: Path,
+    source: str | Path,
+    env_id: str,
+    env_kwargs: Mapping[str, Any],
+    *,
+    episodes: int,
+    shifts: Sequence[str] = (),
+) -> None:
+    """Evaluate a run or a scripted agent into the JSON file `path` unless it is there."""
+    from neuroctl import evaluate
+
+    if path.exists():
+        return
+    result = evaluate(
+        source, episodes=episodes, seed=EVALUATION_SEED, shifts=shifts, env_id=env_id, env_kwargs=env_kwargs
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, json.dumps(result.summary()))
+
+
+def values_of(paths: Sequence[Path], name: str) -> list[float]:
+    """The number `name` of each evaluation that was made."""
+    return [float(read_json(path)[name]) for path in paths if path.exists()]
+
+
+def cell(values: Sequence[float], unit: float, seeds: int) -> str:
+    """Mean and every seed, as percentages of `unit`."""
+    if not values:
+        return "not run"
+    share = [100 * v / unit for v in values]
+    points = " ".join(f"{v:.1f}" for v in share)
+    note = "" if len(values) == seeds else f" ({len(values)} of {seeds} seeds)"
+    return f"{np.mean(share):.1f} ({points}){note}"
