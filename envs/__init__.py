@@ -2,22 +2,54 @@
 
 import gymnasium as gym
 
-from neuroctl.registry import shifts
+from neuroctl.registry import held_out, shifts
 
 gym.register(
     id="neuroctl/LaneFollow-v0",
     entry_point="neuroctl.envs.lane_follow:LaneFollow",
     vector_entry_point="neuroctl.envs.lane_follow:LaneFollowVector",
 )
+gym.register(
+    id="neuroctl/BallReach-v0",
+    entry_point="neuroctl.envs.ball_reach:BallReach",
+    vector_entry_point="neuroctl.envs.ball_reach:BallReachVector",
+)
+gym.register(
+    id="neuroctl/ArmReach-v0",
+    entry_point="neuroctl.envs.arm_reach:ArmReach",
+    vector_entry_point="neuroctl.envs.arm_reach:ArmReachVector",
+)
 
-for _name, _class, _summary in (
-    ("gaussian-noise", "GaussianNoise", "white noise added to the observation"),
-    ("brightness", "Brightness", "image made brighter"),
-    ("contrast", "Contrast", "image contrast reduced"),
-    ("pixel-dropout", "PixelDropout", "random pixels set to black"),
-    ("observation-delay", "ObservationDelay", "observations arrive some control steps late"),
-    ("action-noise", "ActionNoise", "white noise added to the action"),
-    ("friction", "Friction", "less tyre or contact friction"),
-    ("gain", "Gain", "actuators respond more weakly"),
+for _task in (
+    *("HalfCheetah-v5", "Walker2d-v5", "Hopper-v5", "Swimmer-v5", "Ant-v5", "Humanoid-v5", "HumanoidStandup-v5"),
+    *("InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Reacher-v5", "Pusher-v5"),
 ):
-    shifts.register(_name, f"neuroctl.envs.shifts:{_class}", _summary)
+    gym.register(
+        id=f"neuroctl/{_task}",
+        entry_point="neuroctl.envs.gymnasium_tasks:GymnasiumTask",
+        vector_entry_point="neuroctl.envs.gymnasium_tasks:GymnasiumTaskVector",
+        kwargs={"task": _task},
+    )
+
+for _name, _target, _summary in (
+    ("gaussian-noise", "shifts_observation:GaussianNoise", "white noise added to the observation"),
+    ("observation-delay", "shifts_observation:ObservationDelay", "observations arrive some control steps late"),
+    ("frame-drop", "shifts_observation:FrameDrop", "observations are lost, the last one shown is repeated"),
+    ("brightness", "shifts_image:Brightness", "image made brighter"),
+    ("contrast", "shifts_image:Contrast", "image contrast reduced"),
+    ("pixel-dropout", "shifts_image:PixelDropout", "random pixels set to black"),
+    ("salt-pepper", "shifts_image:SaltPepper", "random pixels set to black or white"),
+    ("occlusion", "shifts_image:Occlusion", "a black rectangle hides a part of the image"),
+    ("event-noise", "shifts_events:EventNoise", "events that nobody caused"),
+    ("event-loss", "shifts_events:EventLoss", "events are lost"),
+    ("action-noise", "shifts_robot:ActionNoise", "white noise added to the action"),
+    ("action-delay", "shifts_robot:ActionDelay", "actions act some control steps late"),
+    ("friction", "shifts_robot:Friction", "less tyre or contact friction"),
+    ("gain", "shifts_robot:Gain", "actuators respond more weakly"),
+    ("mass", "shifts_robot:Mass", "the robot is heavier"),
+    ("held-out", "held_out:HeldOut", "roads, targets, ... that training never saw"),
+):
+    shifts.register(_name, f"neuroctl.envs.{_target}", _summary)
+
+held_out.register("neuroctl/LaneFollow-v0", "neuroctl.envs.held_out:lane_follow")
+held_out.register("neuroctl/ArmReach-v0", "neuroctl.envs.arm_reach:held_out_targets")

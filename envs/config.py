@@ -30,3 +30,69 @@ class LaneFollowConfig(EnvConfig):
     """Control steps of 20 ms after which an episode is truncated."""
     crash_pause_s: float = 0.0
     """Time without reward after leaving the lane, before the episode ends."""
+
+
+@dataclass(frozen=True)
+class ArmReachConfig(EnvConfig):
+    """`neuroctl/ArmReach-v0`."""
+
+    id: str = "neuroctl/ArmReach-v0"
+    """Gymnasium id."""
+    arm: Literal["planar2", "spatial7"] = "planar2"
+    """Two joints in the plane (Reacher-v5), or seven in space."""
+    task: Literal["reach", "delayed"] = "reach"
+    """delayed shows the target for 0.1 s; the arm holds still until a go signal."""
+    command: Literal["torque", "velocity"] = "torque"
+    """What an action sets at each joint."""
+    observe_velocity: bool = True
+    """Whether the joints' velocities are observed."""
+    target: tuple[float, ...] | None = None
+    """Position of every target in m; absent, each episode draws one."""
+    target_set: Literal["all", "train", "held-out"] = "all"
+    """Where targets are drawn: everywhere, outside two sectors, or in these."""
+    held_out_share: float = 0.0
+    """With target_set train, share of the episodes whose target is held out all the same."""
+    perturbation: Literal["force-field", "rotation"] | None = None
+    """A force across the movement, or a cursor turned about the workspace's centre."""
+    perturbation_strength: float | None = None
+    """N s/m or degrees; absent, the arm's default."""
+    block_episodes: int | None = None
+    """Blocks of that many episodes are without and with the perturbation in turn; absent, all are with it."""
+    max_steps: int | None = None
+    """Control steps of 20 ms after which an episode is truncated; absent, the default of arm and task."""
+
+
+@dataclass(frozen=True)
+class BallReachConfig(EnvConfig):
+    """`neuroctl/BallReach-v0`."""
+
+    id: str = "neuroctl/BallReach-v0"
+    """Gymnasium id."""
+    observation: Literal["state", "retina", "events"] = "state"
+    """What the controller sees."""
+    image_code: Literal["pixels", "sums"] = "pixels"
+    """The 16 x 16 pixels of retina or event camera, or their 32 sums over rows and columns."""
+    event_model: Literal["linear", "log", "noisy"] = "linear"
+    """Pixels of the event camera."""
+    event_threshold: float | None = None
+    """Change that makes an event; absent, the event model's own."""
+    event_polarity: bool = False
+    """Whether ON and OFF events are counted apart."""
+    reward: Literal["heading", "distance"] = "heading"
+    """For moving towards the goal, or minus the distance from it."""
+    heading_limit_deg: float = 90.0
+    """Angle between motion and goal from which the heading reward is 0."""
+    heading_power: float = 1.0
+    """Exponent with which the heading reward rises as the angle closes."""
+    max_steps: int = 3000
+    """Control steps of 20 ms after which an episode is truncated."""
+
+
+@dataclass(frozen=True)
+class GymnasiumTaskConfig(EnvConfig):
+    """Gymnasium's MuJoCo tasks: `neuroctl/HalfCheetah-v5`, `neuroctl/Reacher-v5`, ..."""
+
+    id: str = "neuroctl/HalfCheetah-v5"
+    """Gymnasium id."""
+    observe_velocity: bool = True
+    """Whether the observation keeps its velocities."""

@@ -60,6 +60,8 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         variables: task variables (targets, timers): name -> value of one row at first. They are part of the state.
         streams: names of further random streams beside `"reset"`.
         control: controls `[n, nu]` for actions; by default the actions themselves.
+        force: generalised forces `[n, nv]`, N or N m, that act throughout a control step besides those of the
+            actuators; computed from the state before it.
         advance: updates task variables after each physics step, before reward and observation.
         held: bool `[n]`: rows whose physics stands still in this step.
         info: info arrays `[n]`.
@@ -97,6 +99,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         variables: Mapping[str, Any] | None = None,
         streams: Sequence[str] = (),
         control: Callable[[Batch, NDArray[Any]], Floats] | None = None,
+        force: Callable[[Batch], Floats] | None = None,
         advance: Callable[[Batch, NDArray[Any]], None] | None = None,
         held: Callable[[Batch], NDArray[np.bool_]] | None = None,
         info: Callable[[Batch], Mapping[str, NDArray[Any]]] | None = None,
@@ -107,6 +110,8 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         render_camera: str | int = -1,
     ) -> None:
         num_envs, max_steps = checked_count("num_envs", num_envs), checked_count("max_steps", max_steps)
+        if not (np.isfinite(control_dt_s) and control_dt_s > 0):
+            raise NeuroctlError(f"control_dt_s is {control_dt_s}; allowed: seconds > 0")
         if render_mode not in (None, "rgb_array"):
             raise NeuroctlError(f"unknown render_mode {render_mode!r}; allowed: None, 'rgb_array'")
         self.num_envs, self.max_steps, self.control_dt_s = num_envs, max_steps, control_dt_s
@@ -114,7 +119,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         self.metadata = {**self.metadata, "render_fps": round(1 / control_dt_s)}
         self._xml, self._scale = xml, scale
         self._reset, self._observe, self._reward, self._terminated = reset, observe, reward, terminated
-        self._control, self._advance, self._held = control, advance, held
+        self._control, self._force, self._advance, self._held = control, force, advance, held
         self._info, self._expert = info, expert
         self._dynamics = dynamics_table(dynamics, num_envs)
         self.streams = EpisodeStreams(num_envs, ("reset", *streams))
@@ -224,7 +229,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             NeuroctlError: wrong shape, type or value, or no reset before.
-            NonFiniteError: a row's physics or controls diverged: NaN, infinity or beyond 1e10.
+            NonFiniteError: a row's physics, controls or forces diverged: NaN, infinity or beyond 1e10.
         """
         self._require_begun("step")
         batch = self._batch
@@ -234,6 +239,8 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         controls = self._delayed(np.asarray(controls, np.float64))
         # MuJoCo would set bad controls to 0 without an error.
         self._require_sane("controls", controls, self.steps + 1)
+        if self._force is not None:
+            self._apply(self._force(batch))
         self._simulate(controls, held)
         self.steps += 1
         batch.invalidate()
@@ -269,6 +276,11 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
             model, data, ctrl = self._loop[b]
             ctrl[:] = controls[b]
             step(model, data, substeps)
+
+    def _apply(self, forces: Floats) -> None:
+        self._require_sane("forces", forces, self.steps + 1)
+        for applied, values in zip(self.views("qfrc_applied"), forces, strict=True):
+            applied[:] = values
 
     @staticmethod
     def _require_sane(what: str, values: Floats, steps: NDArray[np.int64]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from neuroctl import registry
 from neuroctl.errors import NeuroctlError
-from neuroctl.shift import Shift
+from neuroctl.shift import Kind, Shift
 from neuroctl.streams import EpisodeStreams
 
+from .event_camera import EventSpace
 from .vector_tools import checked_rows, reset_rows
 
 Leaves = dict[str, NDArray[Any]]
@@ -22,13 +23,16 @@ Leaves = dict[str, NDArray[Any]]
 
 
 def is_image(space: gym.Space[Any]) -> bool:
-    """Whether a space holds float images with values in [0, 1]."""
-    return (
-        isinstance(space, gym.spaces.Box)
-        and space.dtype == np.float32
-        and len(space.shape) >= 2
-        and bool((space.low == 0).all() and (space.high == 1).all())
-    )
+    """Whether a space holds images `[H, W, ...]`: float32 with values in [0, 1], or uint8."""
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) < 2:
+        return False
+    white = {"float32": 1, "uint8": 255}.get(str(space.dtype))
+    return white is not None and bool((space.low == 0).all() and (space.high == white).all())
+
+
+def is_events(space: gym.Space[Any]) -> bool:
+    """Whether a space holds the counts of an event camera."""
+    return isinstance(space, EventSpace)
 
 
 def leaf_spaces(space: gym.Space[Any]) -> dict[str, gym.Space[Any]]:
@@ -36,12 +40,13 @@ def leaf_spaces(space: gym.Space[Any]) -> dict[str, gym.Space[Any]]:
     return dict(space.spaces) if isinstance(space, gym.spaces.Dict) else {"": space}
 
 
-def not_float_boxes(space: gym.Space[Any]) -> str | None:
-    """Why observations are not float arrays or dicts of them, or None."""
+def no_numbers(space: gym.Space[Any]) -> str | None:
+    """Why observations are not numbers or images or dicts of them, or None."""
     for name, leaf in leaf_spaces(space).items():
-        if not (isinstance(leaf, gym.spaces.Box) and leaf.dtype is not None and leaf.dtype.kind == "f"):
+        floats = isinstance(leaf, gym.spaces.Box) and leaf.dtype is not None and leaf.dtype.kind == "f"
+        if not (floats or is_image(leaf)):
             where = f" {name!r}" if name else ""
-            return f"it needs observations that are a Box of floats or a Dict of them, not{where} {leaf}"
+            return f"it needs observations that are a Box of floats, an image or a Dict of them, not{where} {leaf}"
     return None
 
 
@@ -49,7 +54,7 @@ def no_image(space: gym.Space[Any]) -> str | None:
     """Why an image shift cannot be applied, or None."""
     if any(is_image(leaf) for leaf in leaf_spaces(space).values()):
         return None
-    return f"it needs an image observation (float32, two axes or more, values in [0, 1]), not {space}"
+    return f"it needs an image (two axes or more, float32 in [0, 1] or uint8), not {space}"
 
 
 class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
@@ -63,7 +68,7 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
         severity: 0 (identity, bit for bit) to 5.
     """
 
-    kind: ClassVar[Literal["wrapper", "dynamics"]] = "wrapper"
+    kind: ClassVar[Kind] = "wrapper"
     redraws: ClassVar[bool] = False
     """Whether what is shown cannot be computed again from the wrapped observation (noise, delay)."""
 
@@ -139,6 +144,8 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
 
     def _begin(self, rows: NDArray[np.intp], obs: Leaves, shown: Leaves) -> None:
         """Write what is shown at the start of episodes in `rows` into `shown` `[B, ...]`."""
+        if not len(rows):
+            return
         first = {name: value[rows] for name, value in obs.items()}
         self.clear(rows, first)
         for name, value in self.perturb(first, rows).items():
@@ -225,5 +232,7 @@ def _ordinal(env: Any, shift: Any) -> str:
 
 
 def _fitting(env: VectorEnv[Any, Any, Any]) -> list[str]:
+    """The wrappers that could be put around `env`."""
     spaces = env.single_observation_space, env.single_action_space
-    return [name for name in registry.shifts.names() if registry.shifts.load(name).fits(*spaces) is None]
+    known = {name: registry.shifts.load(name) for name in registry.shifts.names()}
+    return [name for name, shift in known.items() if shift.kind == "wrapper" and shift.fits(*spaces) is None]

@@ -102,3 +102,25 @@ def checked_actions(actions: Any, space: Any, num_envs: int) -> NDArray[Any]:
     if given.dtype.kind not in "iu" or not all(space.contains(action) for action in given):
         raise NeuroctlError(f"actions {given.tolist()} are not in {space}"[:300])
     return given
+
+
+def require_state(
+    state: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]], finite: Sequence[str]
+) -> None:
+    """Refuse a saved state that does not fit.
+
+    Args:
+        state: arrays by name.
+        shapes: of every array that must be there.
+        finite: names of those that must hold finite numbers.
+
+    Raises:
+        NeuroctlError: an array is missing, has another shape, or is not finite.
+    """
+    for key, shape in shapes.items():
+        if key not in state or np.shape(state[key]) != shape:
+            found = np.shape(state[key]) if key in state else "nothing"
+            raise NeuroctlError(f"environment state {key!r}: expected shape {shape}, found {found}")
+    for key in finite:
+        if np.asarray(state[key]).dtype.kind not in "fiu" or not np.isfinite(state[key]).all():
+            raise NeuroctlError(f"environment state {key!r} holds values that are not finite numbers")

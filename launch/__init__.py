@@ -7,5 +7,7 @@ for _name, _summary in (
     ("lane-cfc-dense", "lane following by imitation, dense CfC"),
     ("lane-lstm", "lane following by imitation, LSTM"),
     ("lane-mlp", "lane following by imitation, feed-forward policy"),
+    ("arm-cfc", "delayed reaching with an arm by imitation, low-rank sparse CfC"),
+    ("ball-cfc", "reaching with a ball by imitation, low-rank sparse CfC"),
 ):
     registry.presets.register(_name, f"neuroctl.launch.presets:{_name.replace('-', '_')}", _summary)

@@ -2,7 +2,7 @@
 
 from neuroctl.agents.imitation_config import ImitationConfig
 from neuroctl.config import DemonstrationsConfig, TrainConfig
-from neuroctl.envs.config import LaneFollowConfig
+from neuroctl.envs.config import ArmReachConfig, BallReachConfig, LaneFollowConfig
 
 HELD_OUT = "track_seeds=(1000,1100)"
 """Random roads that no preset trains on."""
@@ -38,3 +38,27 @@ def lane_lstm() -> TrainConfig:
 def lane_mlp() -> TrainConfig:
     """Feed-forward policy: sees one frame and remembers nothing."""
     return _lane("lane-mlp", ImitationConfig(cell="mlp"))
+
+
+def arm_cfc() -> TrainConfig:
+    """Delayed reaching with two joints: the target is shown, and gone before the arm may move."""
+    return TrainConfig(
+        env=ArmReachConfig(task="delayed", command="velocity"),
+        agent=ImitationConfig(cell="cfc", rank=8, sparsity=0.5),
+        preset="arm-cfc",
+        demonstrations=DemonstrationsConfig(episodes=400, shifts=("action-noise:1",)),
+        steps=1500,
+        checkpoint_every=250,
+    )
+
+
+def ball_cfc() -> TrainConfig:
+    """Reaching with a ball, seen from above."""
+    return TrainConfig(
+        env=BallReachConfig(observation="retina", max_steps=500),
+        agent=ImitationConfig(cell="cfc", rank=8, sparsity=0.5),
+        preset="ball-cfc",
+        demonstrations=DemonstrationsConfig(shifts=("action-noise:3",)),
+        steps=600,
+        checkpoint_every=100,
+    )

@@ -68,3 +68,6 @@ presets = Registry("preset")
 
 shifts = Registry("shift")
 """Distribution shifts: `name -> class`, see `neuroctl.shift`."""
+
+held_out = Registry("held-out set")
+"""Held-out variants: `environment id -> function`, called as `change(options, share)`, see `neuroctl.envs.held_out`."""

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
+import numpy as np
 
 from . import registry
 from .errors import NeuroctlError, UnknownNameError
 
 MAX_SEVERITY = 5
 
+Kind = Literal["wrapper", "dynamics", "options"]
+
 
 class Shift:
-    """What a shift of either kind declares. Register it as `registry.shifts.register(name, "module:Class")`.
+    """What a shift of any kind declares. Register it as `registry.shifts.register(name, "module:Class")`.
 
-    A shift of kind `"wrapper"` is a `gymnasium.vector.VectorWrapper` constructed as `cls(envs, severity)`; one of
-    kind `"dynamics"` changes the robot: `cls.dynamics(severity)` is merged into the environment's `dynamics`.
-    Severity 0 changes no bit.
+    A shift of kind `"wrapper"` is a `gymnasium.vector.VectorWrapper` constructed as `cls(envs, severity)`. The others
+    make a different environment: `cls.options(env_id, options, severity)` returns its options. One of kind `"dynamics"`
+    only gives `cls.dynamics(severity)`, which is merged into the option `dynamics`. Severity 0 changes no bit.
 
     Attributes:
         name: the registered name.
-        kind: `"wrapper"` or `"dynamics"`.
+        kind: `"wrapper"`, `"dynamics"` or `"options"`.
         levels: value for each severity 0..5; the first is the identity.
         severity: the severity of this instance (wrappers).
     """
 
     name: ClassVar[str]
-    kind: ClassVar[Literal["wrapper", "dynamics"]]
+    kind: ClassVar[Kind]
     levels: ClassVar[Sequence[float]]
     severity: int
 
     @classmethod
     def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
         """Why the shift cannot be applied to an environment with these spaces (of one row); None when it can."""
+        return None
+
+    @classmethod
+    def fits_options(cls, env_id: str, options: Mapping[str, Any]) -> str | None:
+        """Why the shift cannot be applied to an environment made with these options; None when it can."""
         return None
 
     @classmethod
@@ -48,8 +56,24 @@ class Shift:
 
     @classmethod
     def dynamics(cls, severity: int) -> dict[str, float]:
-        """Factors for the environment's `dynamics` option; empty for severity 0 and for wrappers."""
+        """Values for the environment's `dynamics` option; empty for severity 0 and for other kinds."""
         return {}
+
+    @classmethod
+    def combined(cls, given: Any, value: float) -> Any:
+        """What comes of a value of `dynamics` that is given already and this shift's: factors multiply."""
+        return np.asarray(given) * value
+
+    @classmethod
+    def options(cls, env_id: str, options: Mapping[str, Any], severity: int) -> dict[str, Any]:
+        """The environment's options under this shift, given those without it."""
+        changes = cls.dynamics(severity)
+        if not changes:
+            return dict(options)
+        merged = dict(options.get("dynamics") or {})
+        for key, value in changes.items():
+            merged[key] = cls.combined(merged[key], value) if key in merged else value
+        return {**options, "dynamics": merged}
 
 
 def check_severity(name: str, severity: Any) -> int:

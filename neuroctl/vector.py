@@ -43,6 +43,8 @@ def make_env(
     Raises:
         NeuroctlError: unknown environment, option or shift, or a shift that does not fit the environment.
     """
+    if not isinstance(kwargs or {}, Mapping):
+        raise NeuroctlError(f"environment options must be a dict such as {{'max_steps': 100}}, got {kwargs!r}")
     options = dict(kwargs or {})
     if isinstance(shifts, str):
         raise NeuroctlError(f"shifts must be a list such as [{shifts!r}], not a string")
@@ -51,30 +53,56 @@ def make_env(
     if num_envs < 1:
         raise NeuroctlError(f"num_envs must be >= 1, got {num_envs}")
     parsed = [(registry.shifts.load(name), severity) for name, severity in map(parse_shift, shifts)]
-    dynamics = dict(options.get("dynamics") or {})
-    for shift, severity in parsed:
-        if shift.kind == "dynamics":
-            for key, factor in shift.dynamics(severity).items():
-                dynamics[key] = np.asarray(dynamics[key]) * factor if key in dynamics else factor
-    if dynamics:
-        options["dynamics"] = dynamics
-    env = _to_contract(_make(env_id, num_envs, options), env_id)
+    shifted = _shifted_options(env_id, options, parsed)
+    try:
+        env = _to_contract(_make(env_id, num_envs, shifted), env_id)
+    except NeuroctlError:
+        dynamics = next((shift for shift, _ in parsed if shift.kind == "dynamics"), None)
+        if dynamics and "dynamics" not in options and not _takes_dynamics(env_id, options):
+            reason = "it changes the robot, and this environment has no option 'dynamics'"
+            raise _misfit(dynamics, env_id, options, reason) from None
+        raise
     for shift, severity in parsed:
         if shift.kind == "wrapper":
             reason = shift.fits(env.single_observation_space, env.single_action_space)
             if reason:
-                fitting = [n for n in registry.shifts.names() if _fits(n, env)]
                 env.close()
-                raise NeuroctlError(
-                    f"shift {shift.name!r} does not fit {env_id}: {reason}; fitting: {', '.join(fitting)}"
-                )
+                raise _misfit(shift, env_id, options, reason)
             env = shift(env, severity)
     return env
 
 
-def _fits(name: str, env: Vector) -> bool:
-    shift = registry.shifts.load(name)
-    return bool(shift.kind == "dynamics" or not shift.fits(env.single_observation_space, env.single_action_space))
+def _shifted_options(env_id: str, options: Mapping[str, Any], parsed: Sequence[tuple[Any, int]]) -> dict[str, Any]:
+    """The environment's options under a stack of shifts."""
+    shifted = dict(options)
+    for shift, severity in parsed:
+        if reason := shift.fits_options(env_id, shifted):
+            raise _misfit(shift, env_id, options, reason)
+        shifted = shift.options(env_id, shifted, severity)
+    return shifted
+
+
+def _misfit(shift: Any, env_id: str, options: Mapping[str, Any], reason: str) -> NeuroctlError:
+    """What to say of a shift that cannot be applied to this environment: why, and which can."""
+    env = _to_contract(_make(env_id, 1, dict(options)), env_id)
+    spaces, robot = (env.single_observation_space, env.single_action_space), _takes_dynamics(env_id, options)
+    env.close()
+    fitting = [
+        name
+        for name, other in ((name, registry.shifts.load(name)) for name in registry.shifts.names())
+        if (robot or other.kind != "dynamics") and not other.fits(*spaces) and not other.fits_options(env_id, options)
+    ]
+    return NeuroctlError(f"shift {shift.name!r} does not fit {env_id}: {reason}; fitting: {', '.join(fitting)}")
+
+
+def _takes_dynamics(env_id: str, options: Mapping[str, Any]) -> bool:
+    """Whether the environment, which takes `options`, has an option `dynamics` too."""
+    _make(env_id, 1, dict(options)).close()
+    try:
+        _make(env_id, 1, {"dynamics": {}, **options}).close()
+    except NeuroctlError:
+        return False
+    return True
 
 
 def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
@@ -102,6 +130,8 @@ def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
         if not options:
             raise
         raise NeuroctlError(f"{env_id} refuses its options {options}: {error}") from error
+    except ModuleNotFoundError as error:
+        raise NeuroctlError(f"{env_id} needs the package {error.name!r}, which is not installed") from None
     except gym.error.Error as error:  # such as a package that is not installed
         raise NeuroctlError(f"{env_id}: {error}") from None
 

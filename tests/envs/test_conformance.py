@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 
 import neuroctl
 from neuroctl import vector
+from neuroctl.envs.gymnasium_tasks import TASKS
 from neuroctl.envs.single_env import SingleEnv
 from neuroctl.registry import shifts
 
@@ -21,7 +22,36 @@ from neuroctl.registry import shifts
 make_env: Callable[..., Any] = vector.make_env
 
 STEPS = 500
-OPTIONS = {
+GYMNASIUM = {f"neuroctl/{task}": task for task in TASKS}
+"""Tasks that are Gymnasium's own code: fewer steps, and its spaces."""
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "neuroctl/ArmReach-v0": [
+        {},
+        {"task": "delayed", "command": "velocity", "observe_velocity": False, "max_steps": 110},
+        {"perturbation": "force-field", "block_episodes": 1, "dynamics": {"action_delay": 2, "mass": 1.5}},
+        {"arm": "spatial7", "task": "delayed", "perturbation": "force-field", "max_steps": 110},
+        {
+            "arm": "spatial7",
+            "command": "velocity",
+            "target_set": "train",
+            "perturbation": "rotation",
+            "block_episodes": 2,
+            "max_steps": 60,
+        },
+    ],
+    "neuroctl/BallReach-v0": [
+        {"max_steps": 150},
+        {"observation": "retina", "reward": "distance", "max_steps": 120},
+        {"observation": "retina", "image_code": "sums", "dynamics": {"action_delay": 2, "mass": 1.5}, "max_steps": 90},
+        {"observation": "events", "max_steps": 120},
+        {
+            "observation": "events",
+            "event_model": "noisy",
+            "event_polarity": True,
+            "image_code": "sums",
+            "max_steps": 90,
+        },
+    ],
     "neuroctl/LaneFollow-v0": [
         {},
         {"observation": "state", "track": "random", "track_seeds": (0, 20), "max_steps": 60},
@@ -29,8 +59,21 @@ OPTIONS = {
         {"observation": "retina", "retina_size": (15, 50), "camera": "far", "track": "random", "track_seeds": (0, 5)},
         {"discrete_steering": True, "crash_pause_s": 0.1},
         {"dynamics": {"action_delay": 3, "mass": 1.5, "damping": 2.0}},
-    ]
+    ],
+    **{env_id: [{"max_steps": 40}] for env_id in GYMNASIUM},
+    "neuroctl/HalfCheetah-v5": [
+        {"max_steps": 40},
+        {"observe_velocity": False, "max_steps": 40, "dynamics": {"action_delay": 2, "mass": 1.5, "gain": 0.7}},
+    ],
 }
+MAY_BE_CONSTANT = {
+    "neuroctl/Ant-v5": range(27, 105),  # contact forces of bodies that touch nothing
+    "neuroctl/Humanoid-v5": [*range(54, 175, 10), *range(270, 348)],  # masses, and contact forces
+    "neuroctl/HumanoidStandup-v5": [*range(54, 175, 10), *range(270, 348)],
+    "neuroctl/InvertedDoublePendulum-v5": [8],  # the force of the rail's end, which is not reached
+    "neuroctl/Pusher-v5": range(19, 23),  # height of the object, place of the goal
+}
+"""Entries of Gymnasium's own observations that tell nothing."""
 IDS = [name for name in gym.registry if name.startswith("neuroctl/")]
 CASES = [pytest.param(i, o, id=f"{i.split('/')[1]}-{k}") for i in IDS for k, o in enumerate(OPTIONS.get(i, [{}]))]
 conformance = pytest.mark.parametrize(("env_id", "options"), CASES)
@@ -45,6 +88,10 @@ def equal(a, b):
         return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
     a, b = np.asarray(a), np.asarray(b)
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def steps_of(env_id):
+    return 120 if env_id in GYMNASIUM else STEPS
 
 
 def draw_actions(env, steps, seed=0):
@@ -68,6 +115,10 @@ def test_check_env_accepts_it_without_a_warning(env_id, options):
     env = gym.make(env_id, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Gymnasium recommends actions in [-1, 1]; ours have their units.
+        warnings.filterwarnings("ignore", message=".*symmetric and normalized space")
+        if env_id in GYMNASIUM:
+            warnings.filterwarnings("ignore", message=".*A Box observation space m.* value is -?infini")
         check_env(env.unwrapped, skip_render_check=True)
     env.close()
 
@@ -75,7 +126,7 @@ def test_check_env_accepts_it_without_a_warning(env_id, options):
 @conformance
 def test_same_seed_same_bits_and_another_seed_differs(env_id, options):
     a, b = make_env(env_id, 3, options), make_env(env_id, 3, options)
-    actions = draw_actions(a, STEPS)
+    actions = draw_actions(a, steps_of(env_id))
     first = play(a, actions, seed=5)
     for x, y in zip(first, play(b, actions, seed=5), strict=True):
         assert all(equal(p, q) for p, q in zip(x, y, strict=True))
@@ -86,7 +137,7 @@ def test_same_seed_same_bits_and_another_seed_differs(env_id, options):
 @conformance
 def test_values_are_finite_inside_the_space_and_not_constant(env_id, options):
     env = make_env(env_id, 4, options)
-    steps = play(env, draw_actions(env, STEPS), seed=0)
+    steps = play(env, draw_actions(env, steps_of(env_id)), seed=0)
     for obs, *rest in steps:
         assert env.observation_space.contains(obs)
         assert all(np.isfinite(leaf).all() for leaf in leaves(obs))
@@ -96,7 +147,8 @@ def test_values_are_finite_inside_the_space_and_not_constant(env_id, options):
     for parts in zip(*(leaves(step[0]) for step in steps), strict=True):
         if parts[0].ndim == 2:
             spread = np.stack(parts).reshape(-1, parts[0].shape[1]).std(axis=0)
-            assert (spread > 1e-3).all(), f"constant entries: {np.flatnonzero(spread <= 1e-3)}"
+            constant = np.setdiff1d(np.flatnonzero(spread <= 1e-3), MAY_BE_CONSTANT.get(env_id, []))
+            assert not len(constant), f"constant entries: {constant}"
 
 
 @conformance
@@ -122,7 +174,7 @@ def every_array(value):
 @conformance
 def test_single_environment_equals_a_row_of_a_vector(env_id, options):
     vector, single = make_env(env_id, 3, options), gym.make(env_id, **options)
-    actions = draw_actions(vector, STEPS)
+    actions = draw_actions(vector, steps_of(env_id))
     obs, info = vector.reset(seed=[7, 8, 9])
     row = 1
     obs1, info1 = single.reset(seed=8)
@@ -145,7 +197,8 @@ def test_single_environment_equals_a_row_of_a_vector(env_id, options):
 @conformance
 def test_rows_do_not_depend_on_their_neighbours(env_id, options):
     narrow, wide = make_env(env_id, 2, options), make_env(env_id, 5, options)
-    actions, others = draw_actions(narrow, 300), draw_actions(wide, 300, seed=1)
+    steps = min(300, steps_of(env_id))
+    actions, others = draw_actions(narrow, steps), draw_actions(wide, steps, seed=1)
     a, _ = narrow.reset(seed=[3, 4])
     b, _ = wide.reset(seed=[50, 60, 4, 70, 80])
     for mine, foreign in zip(actions, others, strict=True):
@@ -158,20 +211,22 @@ def _variants():
     for param in CASES:
         env_id, options = param.values
         ours = [name for name in shifts.names() if shifts.entries[name].target.startswith("neuroctl.envs")]
-        for name in [None, *ours]:
+        # What shifts do does not depend on the task: of Gymnasium's, one stands for all.
+        for name in [None] if env_id in GYMNASIUM and env_id != "neuroctl/HalfCheetah-v5" else [None, *ours]:
             yield pytest.param(env_id, options, name, id=f"{param.id}-{name}")
 
 
 @pytest.mark.parametrize(("env_id", "options", "shift"), list(_variants()))
 def test_state_restored_in_mid_episode_is_exact_under_every_shift_that_fits(env_id, options, shift):
     stack = [] if shift is None else [f"{shift}:3"]
-    probe = make_env(env_id, 1, options)
-    if shift and shifts.load(shift).fits(probe.single_observation_space, probe.single_action_space):
-        with pytest.raises(neuroctl.NeuroctlError, match="does not fit"):
-            make_env(env_id, 1, options, stack)
+    try:
+        env, fresh = make_env(env_id, 3, options, stack), make_env(env_id, 2, options, stack)
+    except neuroctl.NeuroctlError as error:
+        reason, _, fitting = str(error).partition("; fitting: ")
+        assert shift and reason.startswith(f"shift {shift!r} does not fit {env_id}: ")
+        assert shift not in fitting.split(", ")
         return
-    env, fresh = make_env(env_id, 3, options, stack), make_env(env_id, 2, options, stack)
-    actions = draw_actions(env, 230)
+    actions = draw_actions(env, min(230 if shift is None else 110, steps_of(env_id)))
     play(env, actions[:30], seed=11)
     rows = np.array([2, 0])
     fresh.set_state(None, env.get_state(rows))
@@ -205,7 +260,7 @@ def test_autoreset_returns_the_next_episode_and_keeps_the_last_observation(env_i
     twin = make_env(env_id, 4, options)
     play(env, [], seed=0)
     seen = 0
-    for action in draw_actions(env, STEPS):
+    for action in draw_actions(env, steps_of(env_id)):
         state = env.get_state()
         obs, _, terminated, truncated, info = env.step(action)
         done = terminated | truncated
@@ -234,8 +289,8 @@ def test_reset_mask_touches_only_its_rows(env_id, options):
     mask = np.array([False, True, False])
     obs, _ = env.reset(seed=[None, 77, None], options={"reset_mask": mask})
     assert equal(obs[~mask], before[~mask])
-    assert not equal(obs[mask], before[mask])
     after = env.get_state()
+    assert not equal(after["mujoco"][mask], state["mujoco"][mask])
     assert all(equal(state[key][~mask], after[key][~mask]) for key in state)
     assert equal(obs[1], make_env(env_id, 1, options).reset(seed=77)[0][0])
 

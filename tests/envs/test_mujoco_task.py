@@ -101,6 +101,30 @@ def test_action_delay_shifts_the_actions_in_time():
     assert np.array_equal(mixed[:, 0], rollout(arm.make_arm(2), act=act)[:, 0])
 
 
+def test_forces_on_the_joints_act_as_torques_of_the_motors_do():
+    act = actions(40, 2)
+    pushed = arm.make_arm(2, force=lambda batch: np.where(batch.steps[:, None] < 20, [[0.3, -0.2]], 0.0))
+    expected = rollout(arm.make_arm(2), act=np.concatenate([0.5 * act[:20] + [[0.3, -0.2]], act[20:]]))
+    assert rollout(pushed, act=np.concatenate([0.5 * act[:20], act[20:]])) == pytest.approx(expected, abs=1e-5)
+
+
+def test_no_force_changes_no_bit_and_forces_see_the_state_before_the_step():
+    act, seen = actions(40, 2), []
+    free = arm.make_arm(2, force=lambda batch: seen.append(batch.qvel.copy()) or 0 * batch.qvel)
+    obs = rollout(free, act=act)
+    assert obs.tobytes() == rollout(arm.make_arm(2), act=act).tobytes()
+    assert np.array(seen) == pytest.approx(obs[:-1, :, 4:6] * 10, abs=1e-5)
+
+
+def test_state_with_forces_is_restored_in_mid_episode():
+    make = lambda: arm.make_arm(2, force=lambda batch: -0.1 * batch.qvel)  # noqa: E731
+    env, twin, act = make(), make(), actions(40, 2)
+    rollout(env, act=act[:15])
+    twin.set_state(None, env.get_state())
+    for action in act[15:]:
+        assert env.step(action)[0].tobytes() == twin.step(action)[0].tobytes()
+
+
 def test_geom_friction_is_scaled():
     model = load_model(arm.XML)
     scaled = build_models(model, dynamics_table({"friction": 0.5}, 1), scale_model)[0]
@@ -168,6 +192,8 @@ def test_actions_beyond_the_bounds_are_clipped():
         ({"dynamics": []}, r"dynamics is \[\]; allowed: a mapping"),
         ({"dynamics": {"action_delay": 1.5}}, "allowed: a whole number from 0 to 50"),
         ({"control_dt_s": 0.015}, "not a multiple of the model's timestep"),
+        ({"control_dt_s": 0.0}, "control_dt_s is 0.0; allowed: seconds > 0"),
+        ({"control_dt_s": float("nan")}, "control_dt_s is nan; allowed: seconds > 0"),
         ({"max_steps": 0}, "^max_steps is 0; it must be an integer of at least 1$"),
         ({"max_steps": 1.5}, "^max_steps is 1.5; it"),
         ({"max_steps": float("nan")}, "^max_steps is nan; it"),
@@ -316,6 +342,13 @@ def test_absurd_dynamics_diverge_aloud(gain, tmp_path, monkeypatch):
         env.reset(seed=0)
         with pytest.raises(NonFiniteError, match="physics of row 2 diverged .* at step 1 of its episode"):
             env.step(env.single_action_space.high + np.zeros((3, 1)))
+
+
+def test_absurd_forces_diverge_aloud():
+    env = arm.make_arm(2, force=lambda batch: np.array([[0.0, 0.0], [0.0, np.nan]]))
+    env.reset(seed=0)
+    with pytest.raises(NonFiniteError, match="forces of row 1 diverged .* at step 1 of its episode"):
+        env.step(np.zeros((2, 2)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e11])

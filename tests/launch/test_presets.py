@@ -9,7 +9,8 @@ import torch
 from neuroctl import registry
 from neuroctl.run import environment_spaces, make_agent
 
-NAMES = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
+LANE = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
+NAMES = (*LANE, "arm-cfc", "ball-cfc")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,7 +24,7 @@ def test_a_preset_knows_its_name_and_makes_an_agent_for_its_environment(name):
     assert all(spaces.action.contains(action) for action in agent.act(obs, np.ones(2, bool)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LANE)
 def test_no_preset_is_evaluated_on_roads_it_trains_on(name):
     config = registry.presets.load(name)()
     train, held_out = config.env.track_seeds, config.evaluation_kwargs()["track_seeds"]
@@ -31,7 +32,7 @@ def test_no_preset_is_evaluated_on_roads_it_trains_on(name):
 
 
 def test_the_presets_are_the_policies_that_are_compared():
-    cells = {name: registry.presets.load(name)().agent for name in NAMES}
+    cells = {name: registry.presets.load(name)().agent for name in LANE}
     assert [agent.cell for agent in cells.values()] == ["cfc", "cfc", "lstm", "mlp"]
     assert cells["lane-cfc"].rank == 8 and cells["lane-cfc"].sparsity == 0.5
     assert cells["lane-cfc-dense"].rank is None and cells["lane-cfc-dense"].sparsity is None

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 import neuroctl  # noqa: F401
@@ -38,11 +40,12 @@ def test_registered_shifts_declare_a_ladder(name):
     shift = shifts.load(name)
     assert issubclass(shift, Shift)
     assert shift.name == name
-    assert shift.kind in ("wrapper", "dynamics")
+    assert shift.kind in ("wrapper", "dynamics", "options")
     assert len(shift.levels) == MAX_SEVERITY + 1
     assert list(shift.levels) in (sorted(shift.levels), sorted(shift.levels, reverse=True))
     assert len(set(shift.levels)) == MAX_SEVERITY + 1
     assert shift.dynamics(0) == {}
+    assert bool(shift.dynamics(3)) == (shift.kind == "dynamics")
     with pytest.raises(NeuroctlError, match=f"severity 9 of shift '{name}'"):
         shift.level(9)
 
@@ -51,3 +54,20 @@ def test_whole_numbers_of_any_type_are_severities():
     assert check_severity("x", 3.0) == 3
     with pytest.raises(NeuroctlError):
         check_severity("x", None)
+
+
+class Heavier(Shift):
+    name, kind, levels = "heavier", "dynamics", (1, 2, 3, 4, 5, 6)
+
+    @classmethod
+    def dynamics(cls, severity):
+        return {"mass": cls.level(severity)} if severity else {}
+
+
+def test_a_change_of_the_robot_is_merged_into_its_dynamics():
+    given: dict[str, Any] = {"track": "loop", "dynamics": {"mass": [1.0, 2.0], "gain": 0.5}}
+    merged = Heavier.options("any", given, 2)
+    assert merged["dynamics"]["mass"].tolist() == [3.0, 6.0] and merged["dynamics"]["gain"] == 0.5
+    assert merged["track"] == "loop" and given["dynamics"]["mass"] == [1.0, 2.0]
+    assert Heavier.options("any", {"dynamics": None}, 1) == {"dynamics": {"mass": 2}}
+    assert Heavier.options("any", given, 0) == given

@@ -84,7 +84,10 @@ def test_a_missing_package_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("shift", "message"),
     [
-        ("gausian-noise:3", r"unknown shift 'gausian-noise'; did you mean 'gaussian-noise'\? known: action-noise, "),
+        (
+            "gausian-noise:3",
+            r"unknown shift 'gausian-noise'; did you mean 'gaussian-noise'\? known: action-delay, ",
+        ),
         ("gaussian-noise", r"shift 'gaussian-noise' has no severity; write gaussian-noise:0 to gaussian-noise:5"),
         ("gaussian-noise:", r"severity '' of shift 'gaussian-noise'; allowed: 0 to 5"),
         ("gaussian-noise:6", r"severity '6' of shift 'gaussian-noise'; allowed: 0 to 5"),
@@ -103,11 +106,27 @@ def test_a_shift_that_does_not_fit_is_answered_with_those_that_do() -> None:
     with pytest.raises(NeuroctlError) as caught:
         make_env(LANE, 2, shifts=["brightness:3"])
     reason, _, fitting = str(caught.value).partition("; fitting: ")
-    assert reason.startswith("shift 'brightness' does not fit neuroctl/LaneFollow-v0: it needs an image observation")
-    assert fitting.split(", ") == ["action-noise", "friction", "gain", "gaussian-noise", "observation-delay"]
+    assert reason.startswith("shift 'brightness' does not fit neuroctl/LaneFollow-v0: it needs an image")
+    robot, sensors = ["friction", "gain", "mass"], ["frame-drop", "gaussian-noise", "observation-delay"]
+    assert fitting.split(", ") == sorted(["action-delay", "action-noise", *robot, *sensors])
     make_env(LANE, 1, {"observation": "retina"}, ["brightness:3"]).close()
-    with pytest.raises(NeuroctlError, match="dynamics"):
-        make_env(CART, 2, shifts=["friction:3"])
+    for shift in ("friction:3", "event-noise:1", "held-out:2"):
+        with pytest.raises(NeuroctlError, match=rf"shift '{shift[:-2]}' does not fit toys/Cart-v0: .*; fitting: "):
+            make_env(CART, 2, shifts=[shift])
+    with pytest.raises(NeuroctlError) as caught:
+        make_env("CartPole-v1", 2, shifts=["gaussian-noise:1", "mass:3"])
+    reason, _, fitting = str(caught.value).partition("; fitting: ")
+    assert reason.endswith("it changes the robot, and this environment has no option 'dynamics'")
+    assert fitting.split(", ") == sensors
+
+
+def test_a_wrong_option_is_named_also_under_a_change_of_the_robot() -> None:
+    with pytest.raises(NeuroctlError, match="CartPole-v1 refuses its options {'colour': 'red'}: .*'colour'"):
+        make_env("CartPole-v1", 2, {"colour": "red"}, ["mass:3"])
+    with pytest.raises(NeuroctlError, match="LaneFollow-v0 refuses its options .*'colour'"):
+        make_env(LANE, 2, {"colour": "red"}, ["mass:3"])
+    with pytest.raises(NeuroctlError, match="dynamics 'action_delay' is 60.*allowed: a whole number from 0 to 50"):
+        make_env(LANE, 2, shifts=["action-delay:5"] * 5)
 
 
 def test_every_shift_is_checked_before_any_environment_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,99 @@
+"""Options of `neuroctl/ArmReach-v0`: what is allowed, and one clear line for what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neuroctl.errors import NeuroctlError
+
+from .arms import Arm
+from .vector_tools import checked_count, shown
+
+CUE_STEPS = 5
+"""The delayed task shows the target for 0.1 s."""
+WAIT_STEPS = (25, 75)
+"""Least and most steps from the end of the cue to the go signal: 0.5 to 1.5 s."""
+LEAST_MOVE_STEPS = 25
+"""The delayed task leaves at least 0.5 s after the last possible go signal."""
+TASKS = ("reach", "delayed")
+COMMANDS = ("torque", "velocity")
+TARGET_SETS = ("all", "train", "held-out")
+PERTURBATIONS = ("force-field", "rotation")
+ROTATION_DEG = 30.0
+
+
+def require(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Refuse a value that is not among those allowed.
+
+    Raises:
+        NeuroctlError: it is not.
+    """
+    if not isinstance(value, (str, bool, type(None))) or value not in allowed:
+        raise NeuroctlError(f"unknown {name} {shown(value)}; allowed: {', '.join(map(repr, allowed))}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def checked_share(share: float, target_set: str) -> float:
+    """The share of held-out targets.
+
+    Raises:
+        NeuroctlError: not in [0, 1], or nothing is left out.
+    """
+    if not (_is_number(share) and 0 <= share <= 1):
+        raise NeuroctlError(f"held_out_share is {shown(share)}; allowed: a number from 0 to 1")
+    if share and target_set != "train":
+        raise NeuroctlError(f"held_out_share needs target_set='train'; found {target_set!r}")
+    return float(share)
+
+
+def checked_blocks(block_episodes: int | None, perturbation: str | None) -> int | None:
+    """Episodes in a block.
+
+    Raises:
+        NeuroctlError: not an integer of at least 1, or nothing is perturbed.
+    """
+    if block_episodes is None:
+        return None
+    if perturbation is None:
+        raise NeuroctlError("block_episodes needs a perturbation ('force-field' or 'rotation'); found None")
+    return checked_count("block_episodes", block_episodes)
+
+
+def checked_strength(strength: float | None, perturbation: str | None, arm: Arm) -> float:
+    """Strength of the perturbation, N s/m or degrees; the arm's default where None.
+
+    Raises:
+        NeuroctlError: not a finite number, or nothing is perturbed.
+    """
+    if perturbation is None:
+        if strength is not None:
+            raise NeuroctlError("perturbation_strength needs a perturbation ('force-field' or 'rotation'); found None")
+        return 0.0
+    if strength is None:
+        return arm.field_nsm if perturbation == "force-field" else ROTATION_DEG
+    if not _is_number(strength):
+        unit = "N s/m" if perturbation == "force-field" else "degrees"
+        raise NeuroctlError(f"perturbation_strength is {shown(strength)}; allowed: a finite number in {unit}")
+    return float(strength)
+
+
+def checked_steps(max_steps: int | None, arm: Arm, task: str) -> int:
+    """Control steps of an episode; the arm's default for the task where None.
+
+    Raises:
+        NeuroctlError: not an integer of at least 1, or too few for the delayed task.
+    """
+    if max_steps is None:
+        return arm.steps[task]
+    steps, least = checked_count("max_steps", max_steps), CUE_STEPS + WAIT_STEPS[1] + LEAST_MOVE_STEPS
+    if task == "delayed" and steps < least:
+        raise NeuroctlError(
+            f"max_steps is {steps}; task='delayed' needs at least {least}: cue, longest wait, 0.5 s to move"
+        )
+    return steps

@@ -1,0 +1,339 @@
+"""An event camera on top of any image: counts of events per window and control step, and their times on request.
+
+    camera = EventCamera((32, 128), windows=(4, 16), model="log")
+    MujocoTask(..., observation_space=camera.space, variables=camera.variables(), streams=camera.streams)
+    # in the task's functions:
+    reset:    camera.begin(row, image)
+    advance:  camera.advance(batch, images)
+    observe:  return camera.observe(batch)
+
+All that it remembers is task variables, so that a restored state goes on exactly. Without a task, `start` and `step`
+do the same with arrays, and `film` with a whole film. The models are in `event_pixels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from neuroctl.errors import NeuroctlError
+from neuroctl.streams import STATE_WORDS, pack_generator, stream, unpack_generator
+
+from .event_pixels import (
+    EVENT,
+    LEAST_DRAWN_THRESHOLD,
+    TOLERANCE,
+    brightness,
+    crossing_frame,
+    draw_shots,
+    grey_curve,
+    linear_frame,
+    pixel_model,
+)
+from .vector_tools import array_of, shown
+
+if TYPE_CHECKING:
+    from .mujoco_batch import Batch, Row
+
+MOST_EVENTS = 2**24
+"""float32 counts exactly up to here."""
+MOST_PIXELS = 4096
+"""Along each axis of a sensor."""
+STREAM = "events"
+"""Name of the random stream; task variables are called `events/...`."""
+
+Memory = dict[str, NDArray[Any]]
+"""What the cameras of n rows remember: name -> array `[n, ...]`."""
+Generators = Sequence[np.random.Generator]
+
+
+class EventSpace(gym.spaces.Box):
+    """Event counts: a float32 Box from 0 to 2**24, up to where they are exact; by its class, shifts know them.
+
+    Args:
+        shape: of the counts.
+        seed: of `sample`.
+    """
+
+    def __init__(self, shape: Sequence[int], seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(0.0, float(MOST_EVENTS), tuple(shape), np.float32, seed)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EventSpace) and super().__eq__(other)
+
+    def __repr__(self) -> str:
+        return f"EventSpace{self.shape}"
+
+
+@batch_space.register(EventSpace)
+def _batch_events(space: EventSpace, n: int = 1) -> EventSpace:
+    return EventSpace((n, *space.shape), deepcopy(space.np_random))
+
+
+class EventCamera:
+    """Turns the images of n rows, one per control step, into events.
+
+    Args:
+        sensor_size: rows and columns of the images.
+        windows: rows and columns of the areas whose events are counted together; they divide the sensor. One per pixel
+            where None.
+        model: `"linear"`, `"log"` or `"noisy"`, see `event_pixels`.
+        threshold: C, in units of the intensity (linear) or of its logarithm; the model's own where None, as for all
+            options that follow. Options that the model does not have are refused.
+        polarity: count ON and OFF events apart.
+        control_dt_s: time between two images.
+        time_stamps: remember what `events` needs; without it, there are counts only.
+        log_eps, refractory_s, threshold_spread, leak_hz, shot_hz: see `PixelModel`.
+
+    Attributes:
+        space: of the counts of one row: `[R, C]`, or `[R, C, 2]` (ON, OFF) with `polarity`.
+        streams: names of the random streams that a task must provide.
+
+    Raises:
+        NeuroctlError: an impossible size, or an option that is out of range or foreign to the model.
+    """
+
+    def __init__(
+        self,
+        sensor_size: Sequence[int],
+        windows: Sequence[int] | None = None,
+        *,
+        model: str = "linear",
+        threshold: float | None = None,
+        polarity: bool = False,
+        control_dt_s: float = 0.02,
+        time_stamps: bool = False,
+        log_eps: float | None = None,
+        refractory_s: float | None = None,
+        threshold_spread: float | None = None,
+        leak_hz: float | None = None,
+        shot_hz: float | None = None,
+    ) -> None:
+        self.size = _checked_pair("sensor_size", sensor_size)
+        self._windows = self.size if windows is None else _checked_pair("windows", windows)
+        if self.size[0] % self._windows[0] or self.size[1] % self._windows[1]:
+            raise NeuroctlError(f"windows {self._windows} do not divide the sensor of {self.size} pixels")
+        if not (np.isfinite(control_dt_s) and control_dt_s > 0):
+            raise NeuroctlError(f"control_dt_s is {control_dt_s}; allowed: seconds > 0")
+        self.pixels = pixel_model(
+            model,
+            threshold=threshold,
+            log_eps=log_eps,
+            refractory_s=refractory_s,
+            threshold_spread=threshold_spread,
+            leak_hz=leak_hz,
+            shot_hz=shot_hz,
+        )
+        self._dt_s, self._time_stamps = float(control_dt_s), time_stamps
+        self._require_countable()
+        self._table = grey_curve(self.pixels.log_eps)
+        self.space = EventSpace((*self._windows, 2) if polarity else self._windows)
+        self.streams: tuple[str, ...] = (STREAM,) if self.pixels.random else ()
+        self._blank = self._blank_row()
+
+    def _require_countable(self) -> None:
+        height, width = self.size[0] // self._windows[0], self.size[1] // self._windows[1]
+        if height * width * self.pixels.most_events(self._dt_s) > MOST_EVENTS:
+            raise NeuroctlError(
+                f"windows of {height} x {width} pixels with threshold {self.pixels.threshold:g} may have more than "
+                f"{MOST_EVENTS} events in a control step, too many for float32; take smaller windows"
+            )
+
+    def _blank_row(self) -> Memory:
+        """Names, shapes and types of what one row remembers."""
+        pixels, linear = self.pixels, self.pixels.model == "linear"
+        row: Memory = {"reference": np.zeros(self.size, np.float32 if linear else np.float64)}
+        if not linear and (pixels.refractory_s or pixels.shot_hz or self._time_stamps):
+            row["image"] = np.zeros(self.size, np.float32)
+        if pixels.refractory_s:
+            row["since_s"] = np.zeros(self.size)
+        if self._time_stamps:
+            row |= {f"before/{name}": value for name, value in row.items()}
+            if pixels.shot_hz:
+                row["before/stream"] = np.zeros(STATE_WORDS, np.uint64)
+        if pixels.threshold_spread:
+            row["thresholds"] = np.zeros((2, *self.size), np.float32)
+        return row | {"counts": np.zeros(self.space.shape, np.float32)}
+
+    # In a task
+
+    def variables(self) -> dict[str, NDArray[Any]]:
+        """The task variables, name -> value of one row."""
+        return {f"{STREAM}/{name}": value.copy() for name, value in self._blank.items()}
+
+    def begin(self, row: Row, image: NDArray[Any]) -> None:
+        """Start an episode: the image `[H, W]`, intensities in [0, 1], becomes the reference; there are no events."""
+        memory = self.start(np.asarray(image)[None], [row.stream(name) for name in self.streams])
+        for name, value in memory.items():
+            row[f"{STREAM}/{name}"] = value[0]
+
+    def advance(self, batch: Batch, images: NDArray[Any]) -> None:
+        """See the images `[n, H, W]`, intensities in [0, 1], at the end of a control step."""
+        memory = self._memory(batch)
+        self.step(memory, images, [batch.stream(name, i) for i in range(len(batch)) for name in self.streams])
+        for name, value in memory.items():
+            if batch[f"{STREAM}/{name}"] is not value:  # a batch of some of the rows gave copies
+                batch[f"{STREAM}/{name}"] = value
+
+    def observe(self, batch: Batch) -> NDArray[np.float32]:
+        """Events in the last control step, float32 `[n, *space.shape]`."""
+        counts: NDArray[np.float32] = batch[f"{STREAM}/counts"].copy()
+        return counts
+
+    def events(self, batch: Batch) -> list[NDArray[Any]]:
+        """The events of the last control step of each row, as `recall` gives them."""
+        return self.recall(self._memory(batch))
+
+    def _memory(self, batch: Batch) -> Memory:
+        return {name: batch[f"{STREAM}/{name}"] for name in self._blank}
+
+    # With arrays
+
+    def start(self, images: NDArray[Any], generators: Generators = ()) -> Memory:
+        """Begin with first images.
+
+        Args:
+            images: `[n, H, W]`, intensities in [0, 1]; taken as float32.
+            generators: the random stream of each row, where `streams` is not empty.
+        """
+        images = self._checked_images(images)
+        memory = {name: np.repeat(value[None], len(images), axis=0) for name, value in self._blank.items()}
+        self._require_generators(generators, len(images))
+        if self.pixels.model == "linear":
+            memory["reference"][:] = images
+        else:
+            brightness(images.reshape(-1), self.pixels.log_eps, self._table, memory["reference"].reshape(-1))
+        if "image" in memory:
+            memory["image"][:] = images
+        if self.pixels.refractory_s:
+            memory["since_s"][:] = self.pixels.refractory_s
+        for row, generator in enumerate(generators):
+            self._draw_pixels(memory, row, generator)
+        self._keep(memory, generators)
+        return memory
+
+    def _draw_pixels(self, memory: Memory, row: int, generator: np.random.Generator) -> None:
+        on: NDArray[Any] | float = self.pixels.threshold
+        if spread := self.pixels.threshold_spread:
+            drawn = on + spread * generator.standard_normal((2, *self.size))
+            memory["thresholds"][row] = np.maximum(drawn, min(on, LEAST_DRAWN_THRESHOLD))
+            on = memory["thresholds"][row, 0].astype(np.float64)
+        if self.pixels.leak_hz:
+            # Each pixel begins somewhere on its way to the next leak event: they do not all come at once.
+            memory["reference"][row] -= generator.random(self.size) * (on - 2 * TOLERANCE)
+
+    def step(self, memory: Memory, images: NDArray[Any], generators: Generators = ()) -> None:
+        """See the next images and bring `memory` up to date, in place; its `"counts"` are the events.
+
+        Args:
+            memory: what `start` returned.
+            images: `[n, H, W]`, intensities in [0, 1]; taken as float32.
+            generators: the random stream of each row, where `streams` is not empty.
+
+        Raises:
+            NeuroctlError: images of another shape, or not finite or out of [0, 1]; `memory` is as before.
+        """
+        images = self._checked_images(images)
+        if len(images) != len(memory["counts"]):
+            raise NeuroctlError(f"{len(images)} images for {len(memory['counts'])} rows")
+        self._require_generators(generators, len(images))
+        self._keep(memory, generators)
+        self._run(memory, images, generators, np.empty(0, EVENT))
+
+    def recall(self, memory: Memory) -> list[NDArray[Any]]:
+        """The events of each row in the last step, dtype `EVENT`, by time; none at the start.
+
+        Raises:
+            NeuroctlError: the camera was made without `time_stamps`.
+        """
+        if not self._time_stamps:
+            raise NeuroctlError("events have no times; make the event camera with time_stamps=True")
+        return [self._replay(memory, row) for row in range(len(memory["counts"]))]
+
+    def film(self, images: NDArray[Any], seed: int = 0) -> NDArray[Any]:
+        """All events of a film, dtype `EVENT`, by time; `t_s` counts from the first image.
+
+        Args:
+            images: `[T, H, W]`, intensities in [0, 1], `control_dt_s` apart.
+            seed: of the random numbers, where the model draws any.
+        """
+        generators = [stream(seed, name) for name in self.streams]
+        memory, parts = self.start(images[:1], generators), [np.empty(0, EVENT)]
+        for k in range(1, len(images)):
+            self.step(memory, images[k : k + 1], generators)
+            events = self.recall(memory)[0]
+            events["t_s"] += (k - 1) * self._dt_s
+            parts.append(events)
+        return np.concatenate(parts)
+
+    def _replay(self, memory: Memory, row: int) -> NDArray[Any]:
+        """Take the last step once more, from what was remembered before it."""
+        out = np.empty(int(memory["counts"][row].sum(dtype=np.float64)), EVENT)
+        if not len(out):
+            return out
+        one = {name: value[row : row + 1].copy() for name, value in memory.items()}
+        # Where a linear pixel had an event its reference is the image; elsewhere the image is as good as unchanged.
+        images = one["reference" if self.pixels.model == "linear" else "image"]
+        for name in [name for name in one if f"before/{name}" in one]:
+            one[name] = one[f"before/{name}"]
+        generators = [unpack_generator(words) for words in one.get("before/stream", ())]
+        self._run(one, images, generators, out)
+        return out[np.argsort(out["t_s"], kind="stable")]
+
+    def _keep(self, memory: Memory, generators: Generators) -> None:
+        """Remember what is now, so that the step to come can be taken again."""
+        for name, value in memory.items():
+            if f"before/{name}" in memory:
+                memory[f"before/{name}"][:] = value
+        if "before/stream" in memory:
+            memory["before/stream"][:] = [pack_generator(generator) for generator in generators]
+
+    def _run(self, memory: Memory, images: NDArray[np.float32], generators: Generators, out: NDArray[Any]) -> None:
+        pixels, (height, width), n = self.pixels, self.size, len(images)
+        counts = memory["counts"].reshape(n, *self._windows, -1)
+        if pixels.model == "linear":
+            linear_frame(images, pixels.threshold, self._dt_s, memory["reference"], counts, out)
+            return
+        shots = draw_shots(generators, pixels.shot_hz, self._dt_s, height * width, n)
+        sink = pixels.leak_hz * self._dt_s
+        constants = pixels.threshold, sink, pixels.refractory_s, self._dt_s, pixels.log_eps, self._table
+        # Without its last axis, an array is none to the kernel.
+        arrays = (
+            memory["reference"],
+            memory.get("image", np.empty((n, height, 0), np.float32)),
+            memory.get("since_s", np.empty((n, height, 0))),
+            memory.get("thresholds", np.empty((n, 2, height, 0), np.float32)),
+        )
+        crossing_frame(images, constants, shots, arrays, counts, out)
+
+    def _checked_images(self, images: Any) -> NDArray[np.float32]:
+        given = array_of(images)
+        if given is None or given.ndim != 3 or given.shape[1:] != self.size or given.dtype.kind not in "fiub":
+            found = "no array" if given is None else f"{given.dtype} of shape {given.shape}"
+            raise NeuroctlError(
+                f"images for an event camera are {found}; expected numbers (n, {self.size[0]}, {self.size[1]})"
+            )
+        if given.size and not (given.min() >= 0 and given.max() <= 1):
+            wrong = given[~((given >= 0) & (given <= 1))][0]
+            raise NeuroctlError(f"images for an event camera hold {wrong}; allowed: intensities from 0 to 1")
+        return np.ascontiguousarray(given, np.float32)
+
+    def _require_generators(self, generators: Generators, rows: int) -> None:
+        if len(generators) != (rows if self.streams else 0):
+            expected = f"one generator for each of the {rows} rows" if self.streams else "no generators"
+            raise NeuroctlError(f"{len(generators)} generators given; this event camera needs {expected}")
+
+
+def _checked_pair(name: str, value: Any) -> tuple[int, int]:
+    pair = array_of(value)
+    if pair is None or pair.shape != (2,) or pair.dtype.kind not in "iu" or pair.min() < 1 or pair.max() > MOST_PIXELS:
+        raise NeuroctlError(
+            f"{name} is {shown(value)}; allowed: two whole numbers (rows, columns) from 1 to {MOST_PIXELS}"
+        )
+    return int(pair[0]), int(pair[1])

@@ -1,0 +1,61 @@
+"""The shift `held-out`: a share of the episodes is played on roads, with targets, ... that training never saw.
+
+What that means is said by the environment: a function `change(options, share)` returns the environment's options with
+a share in (0, 1] of held-out episodes, or raises `NeuroctlError` with what the given options lack. It is registered by
+`neuroctl.registry.held_out.register(env_id, "module:function")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from neuroctl import registry
+from neuroctl.errors import NeuroctlError
+from neuroctl.shift import Kind, Shift
+
+
+class HeldOut(Shift):
+    """A share of the episodes equal to the level is played on what training never saw."""
+
+    name = "held-out"
+    kind: ClassVar[Kind] = "options"
+    levels = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+    @classmethod
+    def fits_options(cls, env_id: str, options: Mapping[str, Any]) -> str | None:
+        """The environment must declare a held-out set, and its options must leave room for one."""
+        if env_id not in registry.held_out.entries:
+            return f"it declares no held-out set; declared by {', '.join(registry.held_out.names())}"
+        try:
+            registry.held_out.load(env_id)(options, 1.0)
+        except NeuroctlError as error:
+            return str(error)
+        return None
+
+    @classmethod
+    def options(cls, env_id: str, options: Mapping[str, Any], severity: int) -> dict[str, Any]:
+        """The environment's options with the level's share of held-out episodes."""
+        share = cls.level(severity)
+        changed: dict[str, Any] = registry.held_out.load(env_id)(options, share) if share else dict(options)
+        return changed
+
+
+def lane_follow(options: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """Roads: the range of seeds moves on by this share of its length.
+
+    From `(0, 100)` a share of 0.4 makes `(40, 140)`: four of ten roads are then none of 0..99.
+
+    Raises:
+        NeuroctlError: every episode is on the same loop.
+    """
+    if options.get("track", "loop") != "random":
+        raise NeuroctlError("it needs track='random'; on the loop every episode has the same road")
+    try:
+        start, stop = (int(seed) for seed in options.get("track_seeds", (0, 1000)))
+    except (TypeError, ValueError):
+        return dict(options)  # the environment names the mistake
+    if start >= stop:
+        return dict(options)
+    moved = max(1, round(share * (stop - start)))
+    return {**options, "track_seeds": (start + moved, stop + moved)}

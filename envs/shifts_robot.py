@@ -1,0 +1,92 @@
+"""Shifts of actions and of the robot itself. Severity 1 is mild, 5 severe; 0 changes no bit."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroctl.shift import Kind, Shift
+
+from .shift_wrapper import Leaves, ShiftWrapper
+
+
+class ActionNoise(ShiftWrapper):
+    """White noise is added to the action; the level is its standard deviation in units of half the action's range."""
+
+    name = "action-noise"
+    levels = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
+
+    @classmethod
+    def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
+        """A bounded Box of floats is needed."""
+        if (
+            isinstance(action_space, gym.spaces.Box)
+            and action_space.is_bounded()
+            and np.dtype(action_space.dtype).kind == "f"
+        ):
+            return None
+        return f"it needs actions in a bounded Box of floats, not {action_space}"
+
+    def perturb_action(self, action: NDArray[Any]) -> NDArray[Any]:
+        """Actions `[B, ...]` with noise, within their space."""
+        space: Any = self.single_action_space
+        if action.shape != (self.num_envs, *space.shape):
+            return action  # the environment names the mistake
+        noise = np.stack([self.rng(b).standard_normal(space.shape) for b in range(self.num_envs)])
+        noisy = action + self.value * noise * (space.high - space.low) / 2
+        clipped: NDArray[Any] = np.clip(noisy, space.low, space.high).astype(space.dtype)
+        return clipped
+
+    def perturb(self, obs: Leaves, rows: NDArray[np.intp]) -> Leaves:
+        """Observations, unchanged."""
+        return {name: value.copy() for name, value in obs.items()}
+
+
+class DynamicsShift(Shift):
+    """Sets one value of the environment's option `dynamics` to the level; see `neuroctl.envs.dynamics`."""
+
+    kind: ClassVar[Kind] = "dynamics"
+    key: ClassVar[str]
+    """Which value of `dynamics`."""
+
+    @classmethod
+    def dynamics(cls, severity: int) -> dict[str, float]:
+        """`{key: level}`."""
+        return {cls.key: cls.level(severity)} if severity else {}
+
+
+class ActionDelay(DynamicsShift):
+    """Actions act as many control steps late as the level says; two delays add up."""
+
+    name = "action-delay"
+    key = "action_delay"
+    levels = (0, 1, 3, 6, 9, 12)
+
+    @classmethod
+    def combined(cls, given: Any, value: float) -> Any:
+        """Delays add up."""
+        return np.asarray(given) + value
+
+
+class Friction(DynamicsShift):
+    """Tyre or contact friction is multiplied by the level."""
+
+    name = key = "friction"
+    levels = (1.0, 0.6, 0.35, 0.2, 0.13, 0.09)
+
+
+class Gain(DynamicsShift):
+    """The response of actuators is multiplied by the level; in lane following, that of the steering."""
+
+    name = key = "gain"
+    levels = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3)
+
+
+class Mass(DynamicsShift):
+    """Masses and inertias are multiplied by the level."""
+
+    name = key = "mass"
+    levels = (1.0, 1.5, 2.5, 4.0, 6.5, 10.0)

@@ -1,0 +1,42 @@
+"""Every mistake in the options of an arm is named in one line."""
+
+import pytest
+
+from neuroctl.envs.arm_reach import ArmReach
+from neuroctl.errors import NeuroctlError
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arm": "planar3"}, "unknown arm 'planar3'; allowed: 'planar2', 'spatial7'"),
+        ({"arm": ["planar2"]}, "unknown arm .'planar2'.; allowed"),
+        ({"task": "hold"}, "unknown task 'hold'; allowed: 'reach', 'delayed'"),
+        ({"command": "position"}, "unknown command 'position'; allowed: 'torque', 'velocity'"),
+        ({"observe_velocity": "no"}, "unknown observe_velocity 'no'; allowed: True, False"),
+        ({"target_set": "test"}, "unknown target_set 'test'; allowed: 'all', 'train', 'held-out'"),
+        ({"perturbation": "wind"}, "unknown perturbation 'wind'; allowed: None, 'force-field', 'rotation'"),
+        ({"target": (0.3, 0)}, r"target \(0.3, 0.0\) is out of reach: .* misses it by 0.090 m; .* up to 0.21 m"),
+        ({"target": (0, 0)}, "is out of reach: arm='planar2' misses it by 0.018 m"),
+        ({"arm": "spatial7", "target": (0.9, 0, 0.4)}, "is out of reach: .* up to 0.85 m from its shoulder"),
+        ({"target": (0.1, 0.1, 0.1)}, "target is .*; allowed: 2 numbers in m for arm='planar2'"),
+        ({"arm": "spatial7", "target": (0.1, 0.1)}, "allowed: 3 numbers in m"),
+        ({"target": (0.1, float("nan"))}, "target is .*; allowed: 2 numbers"),
+        ({"target": "here"}, "target is 'here'; allowed: 2 numbers"),
+        ({"target": (0.1, 0.1), "target_set": "train"}, "target and target_set='train' contradict each other"),
+        ({"held_out_share": 0.5}, "held_out_share needs target_set='train'; found 'all'"),
+        ({"held_out_share": 1.5, "target_set": "train"}, "held_out_share is 1.5; allowed: a number from 0 to 1"),
+        ({"perturbation_strength": 3.0}, "perturbation_strength needs a perturbation"),
+        ({"perturbation": "rotation", "perturbation_strength": float("inf")}, "is inf; .* finite number in degrees"),
+        ({"perturbation": "force-field", "perturbation_strength": "5"}, "is '5'; .* finite number in N s/m"),
+        ({"block_episodes": 5}, "block_episodes needs a perturbation"),
+        ({"perturbation": "rotation", "block_episodes": 0}, "block_episodes is 0; it must be an integer of at least 1"),
+        ({"max_steps": 0}, "max_steps is 0"),
+        ({"task": "delayed", "max_steps": 90}, "max_steps is 90; task='delayed' needs at least 105"),
+        ({"render_mode": "human"}, "unknown render_mode 'human'"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(NeuroctlError, match=message) as caught:
+        ArmReach(**options)
+    assert "\n" not in str(caught.value)
