@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.streams import stream
 
+from .wiring import Wiring
+
 INITS = ("orthogonal", "glorot")
 
 
@@ -60,7 +62,7 @@ class LowRankSparse(nn.Module):
         _check_integer("n", n, 1, None)
         _check_integer("rank", rank, 1, n)
         _check_integer("seed", seed, 0, None)
-        if not 0.0 <= sparsity < 1.0:
+        if not isinstance(sparsity, (int, float)) or not 0.0 <= sparsity < 1.0:
             raise NeuroctlError(f"sparsity must be in [0, 1), the fraction of zeros; got {sparsity!r}")
         if init not in INITS:
             raise UnknownNameError("init", init, INITS)
@@ -109,12 +111,14 @@ class RecurrentWeights(nn.Module):
         W1: `[F, n, r]`, None when F = 0.
         W2: `[F, r, n]`, None when F = 0 or r = n.
         mask: `[F, n, n]`, a buffer; None when F = 0.
+        synapses: `[n, n]`, a buffer of zeros and ones: the synapses that exist, in every map; None when all do.
     """
 
     dense: nn.Parameter | None
     W1: nn.Parameter | None
     W2: nn.Parameter | None
     mask: Tensor | None
+    synapses: Tensor | None
 
     def __init__(
         self,
@@ -122,6 +126,7 @@ class RecurrentWeights(nn.Module):
         n: int,
         recurrent: LowRankSparse | None = None,
         factorised: Sequence[str] | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
         """Draw one sibling of `recurrent` for each factorised map.
 
@@ -130,9 +135,10 @@ class RecurrentWeights(nn.Module):
             n: number of units.
             recurrent: specification of the factorised maps; all maps are dense when None.
             factorised: maps that follow the specification; all of them when None.
+            wiring: the synapses that exist, in all maps; all do when None.
 
         Raises:
-            NeuroctlError: the specification has another n, or `factorised` does not fit.
+            NeuroctlError: the specification or the wiring has another n, or `factorised` does not fit.
         """
         super().__init__()
         self.n, self.maps = n, tuple(maps)
@@ -151,9 +157,17 @@ class RecurrentWeights(nn.Module):
         self.register_parameter("W1", W1)
         self.register_parameter("W2", W2)
         self.register_buffer("mask", mask)
+        self.register_buffer("synapses", _synapses(wiring, n))
 
     def weight(self) -> Tensor:
         """The matrices of all maps `[K n, n]`, in the order of `maps`."""
+        weight = self._stacked()
+        if self.synapses is None:
+            return weight
+        return (weight.view(-1, self.n, self.n) * self.synapses).view(-1, self.n)
+
+    def _stacked(self) -> Tensor:
+        """The matrices before the wiring removes anything."""
         dense = self.dense
         if not self.factorised:
             return cast(Tensor, dense)
@@ -175,10 +189,12 @@ class RecurrentWeights(nn.Module):
 
     @property
     def effective_parameters(self) -> int:
-        """Sum over the maps of min(2 n r, nonzeros), n^2 for a dense one."""
-        count = 0 if self.dense is None else self.dense.numel()
+        """Sum over the maps of min(2 n r, synapses), the synapses being all n^2 of a dense map without a wiring."""
+        exist = self.n * self.n if self.synapses is None else int(self.synapses.count_nonzero())
+        count = exist * (len(self.maps) - len(self.factorised))
         if self.W1 is not None and self.mask is not None:
-            nonzeros = self.mask.count_nonzero((1, 2))
+            mask = self.mask if self.synapses is None else self.mask * self.synapses
+            nonzeros = mask.count_nonzero((1, 2))
             count += int(nonzeros.clamp(max=2 * self.n * self.W1.shape[2]).sum())
         return count
 
@@ -191,6 +207,14 @@ class RecurrentWeights(nn.Module):
 def _masked_product(W1: Tensor, W2: Tensor | None, mask: Tensor) -> Tensor:
     # Factors cannot be applied one after the other: the mask acts on their product.
     return W1 * mask if W2 is None else (W1 @ W2).mul_(mask)
+
+
+def _synapses(wiring: Wiring | None, n: int) -> Tensor | None:
+    if wiring is None:
+        return None
+    if wiring.units != n:
+        raise NeuroctlError(f"the wiring has {wiring.units} neurons; hidden_size is {n}")
+    return _tensor(wiring.recurrent != 0)
 
 
 def _factors(

@@ -15,7 +15,6 @@ from neuroctl.errors import NeuroctlError
 from neuroctl.policy import State, map_state
 from neuroctl.recording import Recording
 
-from .connectivity import RecurrentWeights
 from .encoders import StateEncoder
 from .imitation_config import ImitationConfig
 from .policies import make_policy
@@ -89,11 +88,7 @@ class ImitationAgent(Agent):
 
     def recurrent_weights(self) -> dict[str, NDArray[Any]]:
         """The cell's recurrent matrices; none for a cell without recurrence."""
-        recurrent = getattr(self.policy.cell, "recurrent", None)
-        if not isinstance(recurrent, RecurrentWeights):
-            return {}
-        weight = recurrent.weight().detach().cpu().numpy()
-        return dict(zip(recurrent.maps, np.split(weight, len(recurrent.maps)), strict=True))
+        return {name: weight.detach().cpu().numpy() for name, weight in self.policy.cell.recurrent_weights().items()}
 
     # -- learning ----------------------------------------------------------------------------------------------
 

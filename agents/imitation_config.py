@@ -8,7 +8,7 @@ from neuroctl import registry
 from neuroctl.config import AgentConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 
-OURS = ("cfc", "lstm", "mlp")
+OURS = ("cfc", "lstm", "gru", "rnn", "ltc", "ncp", "mlp")
 """Cells whose options are known here; a registered cell may use any of them."""
 
 
@@ -19,15 +19,17 @@ class ImitationConfig(AgentConfig):
     name: str = "imitation"
     """Registered name of the agent."""
     cell: str = "cfc"
-    """Recurrent cell by name: cfc, lstm, mlp (no memory beyond its frame_stack), or a registered one."""
+    """Recurrent cell by name: cfc, lstm, gru, rnn, ltc, ncp (a CfC wired as a neural circuit policy), mlp (no memory
+    beyond its frame_stack), or a registered one."""
     hidden_size: int = 64
     """Units of the cell."""
     rank: int | None = None
     """Rank of the recurrent weights before masking; full when absent."""
     sparsity: float | None = None
-    """Fraction of recurrent weights that a fixed random mask removes; none when absent."""
+    """Fraction of recurrent weights that a fixed random mask removes, none when absent; of an ncp, fraction of the
+    synapses between its layers that are left out, half when absent."""
     cfc_mode: Literal["default", "no_gate", "pure"] | None = None
-    """Form of the CfC; default when absent."""
+    """Form of the CfC, also in an ncp; default when absent."""
     frame_stack: int | None = None
     """Observations that the mlp sees at once; 1 when absent."""
     features: int = 64
@@ -68,14 +70,15 @@ class ImitationConfig(AgentConfig):
         if self.frame_stack is not None and self.frame_stack < 1:
             raise NeuroctlError(f"agent.frame_stack must be >= 1, got {self.frame_stack}")
         for name, cells in (
-            ("rank", "cfc lstm"),
-            ("sparsity", "cfc lstm"),
-            ("cfc_mode", "cfc"),
+            ("rank", "cfc lstm gru rnn ltc"),
+            ("sparsity", "cfc lstm gru rnn ltc ncp"),
+            ("cfc_mode", "cfc ncp"),
             ("frame_stack", "mlp"),
         ):
             if getattr(self, name) is not None and self.cell in OURS and self.cell not in cells.split():
                 raise NeuroctlError(f"agent.{name} has no effect with cell {self.cell!r}; leave it out")
         if self.rank is not None and not 1 <= self.rank <= self.hidden_size:
             raise NeuroctlError(f"agent.rank must be in 1..{self.hidden_size} (hidden_size), got {self.rank}")
-        if self.sparsity is not None and not 0 <= self.sparsity < 1:
-            raise NeuroctlError(f"agent.sparsity must be in [0, 1), got {self.sparsity}")
+        least = 0.1 if self.cell == "ncp" else 0  # that of ncps.wirings.AutoNCP
+        if self.sparsity is not None and not least <= self.sparsity < 1:
+            raise NeuroctlError(f"agent.sparsity must be in [{least}, 1) with cell {self.cell!r}, got {self.sparsity}")

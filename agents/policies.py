@@ -1,31 +1,54 @@
-"""A policy of three parts: encoder, cell, linear readout to the action distribution."""
+"""A policy of three parts: encoder, cell, readout to the action distribution."""
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from neuroctl import registry
 from neuroctl.contracts import Spaces
+from neuroctl.errors import NeuroctlError
 from neuroctl.policy import Policy, State
 
-from .cells import LSTM, CfC
-from .cells.cell import Cell
-from .cells.feedforward import FeedForward
+from .cells import GRU, LSTM, LTC, RNN, Cell, CfC, FeedForward, wired
 from .connectivity import LowRankSparse
 from .encoders import make_encoder
 from .heads import Head, make_head
 from .imitation_config import ImitationConfig
+from .wiring import Wiring
+
+
+class MotorReadout(nn.Module):
+    """One gain and offset for each motor neuron: the motor neurons are the outputs.
+
+    Args:
+        motors: number of motor neurons.
+    """
+
+    def __init__(self, motors: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(motors))
+        self.offset = nn.Parameter(torch.zeros(motors))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Motor neurons `[..., M]` -> outputs `[..., M]`."""
+        return y * self.gain + self.offset
 
 
 class CellPolicy(Policy):
-    """obs -> encoder -> recurrent cell -> linear readout.
+    """obs -> encoder -> recurrent cell -> readout.
 
     Attributes:
         encoder: observations to features.
         cell: the recurrent core.
         head: action distribution over the outputs.
+        readout: linear; of a cell with motor neurons, one gain and offset for each of them.
+
+    Raises:
+        NeuroctlError: the cell has motor neurons, but not one for each output of the head.
     """
 
     def __init__(self, encoder: nn.Module, cell: Cell, head: Head) -> None:
@@ -33,7 +56,12 @@ class CellPolicy(Policy):
         self.encoder = encoder
         self.cell = cell
         self.head = head
-        self.readout = nn.Linear(cell.hidden_size, head.outputs)
+        if cell.motors not in (None, head.outputs):
+            raise NeuroctlError(
+                f"the wiring has {cell.motors} motor neurons; it must have one for each of the {head.outputs} outputs"
+            )
+        self.readout: nn.Module
+        self.readout = MotorReadout(cell.motors) if cell.motors else nn.Linear(cell.output_size, head.outputs)
 
     def initial_state(self, batch_size: int) -> State:
         """The cell's."""
@@ -69,14 +97,47 @@ def make_lstm(config: ImitationConfig, seed: int) -> Cell:
     return LSTM(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
 
 
+def make_gru(config: ImitationConfig, seed: int) -> Cell:
+    """GRU."""
+    return GRU(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
+
+
+def make_rnn(config: ImitationConfig, seed: int) -> Cell:
+    """Plain recurrent network."""
+    return RNN(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
+
+
+def make_ltc(config: ImitationConfig, seed: int) -> Cell:
+    """LTC."""
+    return LTC(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
+
+
+def make_ncp(config: ImitationConfig, seed: int, outputs: int) -> Cell:
+    """CfC with the wiring of a neural circuit policy, which has a motor neuron for each output."""
+    sparsity = 0.5 if config.sparsity is None else config.sparsity
+    wiring = Wiring.auto(config.features, config.hidden_size, outputs, sparsity, seed)
+    return wired(CfC, wiring, mode=config.cfc_mode or "default", backbone_units=0)
+
+
 def make_mlp(config: ImitationConfig, seed: int) -> Cell:
     """Feed-forward layer over the last `frame_stack` inputs."""
     return FeedForward(config.features, config.hidden_size, frame_stack=config.frame_stack or 1)
+
+
+def make_cell(config: ImitationConfig, seed: int, outputs: int) -> Cell:
+    """The registered cell of a configuration.
+
+    A factory is called as `make(config, seed)`; one with a parameter `outputs` also gets the number of outputs that
+    the policy needs.
+    """
+    make = registry.cells.load(config.cell)
+    options = {"outputs": outputs} if "outputs" in signature(make).parameters else {}
+    cell: Cell = make(config, seed, **options)
+    return cell
 
 
 def make_policy(config: ImitationConfig, spaces: Spaces, seed: int) -> CellPolicy:
     """The policy of a configuration for an environment's spaces."""
     head = make_head(spaces.action, config.head)
     encoder = make_encoder(spaces.observation, config.features)
-    cell: Cell = registry.cells.load(config.cell)(config, seed)
-    return CellPolicy(encoder, cell, head)
+    return CellPolicy(encoder, make_cell(config, seed, head.outputs), head)

@@ -1,7 +1,7 @@
 """Speed of the recurrent cells against ncps and torch, as ratios within one run.
 
 Every repeat times all candidates one after the other, so that a machine that slows down slows all of them; the ratio
-is that of the medians. One thread. Weights have the same shapes everywhere, those of the CfC are equal to ncps's.
+is that of the medians. One thread. Weights have the same shapes everywhere, those of CfC and LTC are equal to ncps's.
 
     python benchmarks/cells.py --repeats 15
 """
@@ -16,7 +16,7 @@ import ncps.torch
 import torch
 from torch import Tensor, nn
 
-from neuroctl.agents.cells import LSTM, CfC
+from neuroctl.agents.cells import GRU, LSTM, LTC, CfC
 from neuroctl.agents.connectivity import LowRankSparse
 
 BATCH, LENGTH, INPUTS, UNITS = 32, 256, 17, 64
@@ -67,6 +67,17 @@ def sequence_candidates() -> Candidates:
     }
 
 
+def gru_candidates() -> Candidates:
+    ours, theirs, x = GRU(INPUTS, UNITS), nn.GRU(INPUTS, UNITS), torch.randn(LENGTH, BATCH, INPUTS)
+    return {"neuroctl GRU": training_step(ours, ours.unroll, x), "torch.nn.GRU": training_step(theirs, theirs, x)}
+
+
+def ltc_candidates() -> Candidates:
+    theirs = ncps.torch.LTC(INPUTS, UNITS, batch_first=False)
+    ours, x = LTC.from_ncps(theirs), torch.randn(LENGTH, BATCH, INPUTS)
+    return {"neuroctl LTC": training_step(ours, ours.unroll, x), "ncps LTC": training_step(theirs, theirs, x)}
+
+
 def step_candidates() -> Candidates:
     theirs, torch_lstm, cfc, sparse, lstm = cells()
     cell = torch.nn.LSTMCell(INPUTS, UNITS)
@@ -103,6 +114,8 @@ def main() -> None:
     torch.manual_seed(0)
     shape = f"B={BATCH}, T={LENGTH}, {INPUTS} inputs, {UNITS} units, no backbone, float32, one thread"
     print_table(f"Forward and backward: {shape}", medians_s(sequence_candidates(), repeats, 1), "ms", 1e3)
+    print_table("The same of GRUs", medians_s(gru_candidates(), repeats, 1), "ms", 1e3)
+    print_table("The same of LTCs, six unfolds", medians_s(ltc_candidates(), max(1, repeats // 3), 1), "ms", 1e3)
     with torch.no_grad():
         steps = medians_s(step_candidates(), repeats, STEPS_PER_REPEAT)
     print_table(f"One step without gradients: B=1, {INPUTS} inputs, {UNITS} units", steps, "us", 1e6)

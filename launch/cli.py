@@ -16,6 +16,7 @@ PROGRAMS = {
     "evaluate": "return, length and success of a policy, clean or under shifts",
     "record": "record episodes that replay bit for bit",
     "replay": "verify a recording, compare a policy with it, make a video",
+    "export": "a trained controller as an ONNX file for another machine",
     "report": "figures and tables of runs as one HTML page",
 }
 

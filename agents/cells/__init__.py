@@ -2,6 +2,13 @@
 
 from .cell import Cell, State
 from .cfc import CfC
+from .feedforward import FeedForward
+from .gru import GRU
 from .lstm import LSTM
+from .ltc import LTC
+from .ncps_adapter import NcpsCell
+from .rnn import RNN
+from .stacked import Stacked
+from .wired import wired
 
-__all__ = ["LSTM", "Cell", "CfC", "State"]
+__all__ = ["GRU", "LSTM", "LTC", "RNN", "Cell", "CfC", "FeedForward", "NcpsCell", "Stacked", "State", "wired"]

@@ -1,5 +1,6 @@
 """The contract of a recurrent cell."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -8,8 +9,11 @@ from torch import Tensor, nn
 
 from neuroctl.errors import NeuroctlError
 
+from ..connectivity import RecurrentWeights
+from ..wiring import Wiring
+
 State = Any
-"""A tensor or a tuple of tensors, each `[B, H]`."""
+"""A tensor `[B, H]`, or a tuple of states."""
 
 
 class Cell(nn.Module, ABC):
@@ -17,16 +21,53 @@ class Cell(nn.Module, ABC):
 
     Attributes:
         input_size: D.
+        hidden_size: H, the number of units.
+        output_size: O, the size of the output.
+        motors: number of motor neurons of a wired cell, one for each output of a policy; they are the first units, and
+            they alone are the output. None when all units are.
+        input_mask: `[H, D]`, a buffer of zeros and ones: the inputs that each unit has; None when it has all.
+
+    Args:
+        input_size: D.
         hidden_size: H.
+        wiring: the synapses that exist; all when None.
+
+    Raises:
+        NeuroctlError: a size below 1, or a wiring that does not fit.
     """
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    motors: int | None
+    input_mask: Tensor | None
+
+    def __init__(self, input_size: int, hidden_size: int, wiring: Wiring | None = None) -> None:
         super().__init__()
         for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
             if not isinstance(value, int) or value < 1:
                 raise NeuroctlError(f"{name} must be an integer >= 1, got {value!r}")
         self.input_size = input_size
         self.hidden_size = hidden_size
+        self.motors = None
+        self.register_buffer("input_mask", None)
+        if wiring is not None:
+            if not isinstance(wiring, Wiring):
+                raise NeuroctlError(f"wiring must be a Wiring; got {type(wiring).__name__}; see Wiring.from_ncps")
+            if (wiring.inputs, wiring.units) != (input_size, hidden_size):
+                raise NeuroctlError(
+                    f"the wiring has {wiring.inputs} inputs and {wiring.units} neurons; this cell has input_size = "
+                    f"{input_size} and hidden_size = {hidden_size}"
+                )
+            self.motors = wiring.motors
+            self.input_mask = torch.tensor(wiring.sensory != 0, dtype=torch.get_default_dtype())
+
+    @property
+    def output_size(self) -> int:
+        """O: motor neurons where there are any, else all units."""
+        return self.hidden_size if self.motors is None else self.motors
+
+    @property
+    def like(self) -> Tensor:
+        """Some parameter, for its dtype and device. Cells name one: looking for it costs as much as a small product."""
+        return next(self.parameters())
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -42,10 +83,10 @@ class Cell(nn.Module, ABC):
             x: input `[B, D]`.
             state: the last state.
             first: `[B]` bool; where true, the state is reset to `initial_state` before it is used.
-            timespan: time since the last input `[B]`; 1 when None. Cells without continuous time refuse it.
+            timespan: time since the last input `[B]`, > 0; 1 when None. Cells without continuous time refuse it.
 
         Returns:
-            Output `[B, H]` and the next state.
+            Output `[B, O]` and the next state.
         """
 
     @abstractmethod
@@ -62,48 +103,105 @@ class Cell(nn.Module, ABC):
             x: inputs `[T, B, D]`.
             state: state before the first input; `initial_state` when None.
             first: `[T, B]` bool; where true, the state is reset before that step.
-            timespans: `[T, B]`; 1 when None.
+            timespans: `[T, B]`, > 0; 1 when None.
 
         Returns:
-            Outputs `[T, B, H]` and the last state.
+            Outputs `[T, B, O]` and the last state.
         """
 
     def recurrent_weights(self) -> dict[str, Tensor]:
         """Recurrent matrices `[H, H]` by name, for figures; empty where there are none."""
-        return {}
+        recurrent = getattr(self, "recurrent", None)
+        if not isinstance(recurrent, RecurrentWeights):
+            return {}
+        return dict(zip(recurrent.maps, recurrent.weight().view(-1, recurrent.n, recurrent.n).unbind(0), strict=True))
+
+    @property
+    def stored_parameters(self) -> int:
+        """Trainable numbers that are stored."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    @property
+    def effective_parameters(self) -> int:
+        """Trainable numbers that the outputs can depend on: not those behind a mask, factors as far as they count."""
+        count = self.stored_parameters
+        for module in self.modules():
+            if isinstance(module, RecurrentWeights):
+                count += module.effective_parameters - module.stored_parameters
+            if isinstance(module, Cell):
+                count -= module.masked_parameters()
+        return count
+
+    def output(self, h: Tensor) -> Tensor:
+        """What units `[..., H]` put out, `[..., O]`."""
+        return h if self.output_size == self.hidden_size else h[..., : self.output_size]
+
+    def masked_inputs(self, weight: Tensor) -> Tensor:
+        """Maps on the inputs `[K H, D]` without the synapses that the wiring leaves out."""
+        if self.input_mask is None:
+            return weight
+        return (weight.view(-1, *self.input_mask.shape) * self.input_mask).view_as(weight)
+
+    def masked_parameters(self) -> int:
+        """Trainable numbers of this cell, beside its `RecurrentWeights`, that a mask hides from the outputs."""
+        weight = getattr(self, "input_weight", None)
+        if self.input_mask is None or weight is None:
+            return 0
+        return int((self.input_mask == 0).sum()) * (len(weight) // self.hidden_size)
 
     def check_input(self, x: Tensor, first: Tensor | None = None, timespan: Tensor | None = None, *, dims: int) -> None:
-        """Refuse arguments whose shapes do not fit: `x [..., D]` with `dims` dimensions, the others `[...]`.
+        """Refuse arguments that do not fit: `x [..., D]` with `dims` dimensions, the others `[...]`.
 
         Raises:
-            NeuroctlError: names the shape given and the one expected.
+            NeuroctlError: names the shape, dtype or value given and the one expected.
         """
         if x.dim() != dims or x.shape[-1] != self.input_size:
             form = "[T, B, D]" if dims == 3 else "[B, D]"
             raise NeuroctlError(f"input has shape {list(x.shape)}; expected {form} with D = {self.input_size}")
         if x.shape[0] == 0:
             raise NeuroctlError(f"input has shape {list(x.shape)}; T and B must be >= 1")
+        dtype = self.like.dtype
+        if x.dtype != dtype:
+            raise NeuroctlError(f"input has dtype {x.dtype}; expected {dtype}, that of the parameters")
         for name, value in (("first", first), ("timespans", timespan)):
             if value is not None and value.shape != x.shape[:-1]:
                 raise NeuroctlError(f"{name} has shape {list(value.shape)}; expected {list(x.shape[:-1])}")
         if first is not None and first.dtype != torch.bool:
             raise NeuroctlError(f"first has dtype {first.dtype}; expected torch.bool")
+        if timespan is not None:
+            # Listing the few values of one step costs less than the call of a reduction.
+            values = timespan.tolist() if dims == 2 else [extreme.item() for extreme in timespan.detach().aminmax()]
+            if not all(0 < value < math.inf for value in values):  # nor NaN
+                raise NeuroctlError(f"timespans must be > 0 and finite; got values from {min(values)} to {max(values)}")
 
-    def check_state(self, state: Tensor, batch_size: int) -> None:
-        """Refuse a state that is not `[B, H]`.
+    def check_state(self, state: Tensor, x: Tensor) -> None:
+        """Refuse a state that is not `[B, H]` in the dtype of the input `x [..., B, D]`.
 
         Raises:
-            NeuroctlError: names the shape given and the one expected.
+            NeuroctlError: names what is given and what is expected.
         """
-        if state.dim() != 2 or state.shape[0] != batch_size or state.shape[1] != self.hidden_size:
-            expected = [batch_size, self.hidden_size]
+        expected = [x.shape[-2], self.hidden_size]
+        if not isinstance(state, Tensor):
+            raise NeuroctlError(f"state is a {type(state).__name__}; expected a tensor {expected}")
+        if state.dim() != 2 or state.shape[0] != expected[0] or state.shape[1] != expected[1]:
             raise NeuroctlError(f"state has shape {list(state.shape)}; expected {expected}")
+        if state.dtype != x.dtype:
+            raise NeuroctlError(f"state has dtype {state.dtype}; expected {x.dtype}, that of the input")
+
+    def refuse_timespans(self, timespans: Tensor | None) -> None:
+        """For cells without continuous time.
+
+        Raises:
+            NeuroctlError: there are timespans.
+        """
+        if timespans is not None:
+            name = type(self).__name__
+            raise NeuroctlError(f"the {name} has no continuous time: timespans must be None; CfC and LTC take them")
 
 
-def zeros_like_parameters(cell: nn.Module, batch_size: int, size: int) -> Tensor:
+def zeros_like_parameters(cell: Cell, batch_size: int, size: int) -> Tensor:
     """Zeros `[batch_size, size]` with the dtype and device of the cell's parameters."""
-    like = next(cell.parameters())
-    return torch.zeros(batch_size, size, dtype=like.dtype, device=like.device)
+    return torch.zeros(batch_size, size, dtype=cell.like.dtype, device=cell.like.device)
 
 
 def steps_with_reset(first: Tensor | None, length: int) -> list[bool]:

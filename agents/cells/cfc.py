@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from neuroctl.errors import NeuroctlError, UnknownNameError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
+from ..wiring import Wiring
 from .cell import Cell, steps_with_reset, zeros_like_parameters
 from .cfc_sequence import CfCSequence, Gated, Parts, Pure, Solution
 
@@ -63,6 +64,7 @@ class CfC(Cell):
         backbone_layers: int = 1,
         recurrent: LowRankSparse | None = None,
         factorised: Sequence[str] | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
         """Draw the parameters.
 
@@ -76,14 +78,15 @@ class CfC(Cell):
                 has its own draw.
             factorised: which of the maps (ff1, ff2, time_a, time_b; ff1 alone in mode `pure`) follow it; all when
                 None.
+            wiring: the synapses that exist, in every map, of a cell without backbone; all when None.
 
         Raises:
             NeuroctlError: a value outside its range, or an option that would do nothing.
         """
-        super().__init__(input_size, hidden_size)
+        super().__init__(input_size, hidden_size, wiring)
         if mode not in MODES:
             raise UnknownNameError("mode", mode, MODES)
-        _check_backbone(backbone_units, backbone_layers, recurrent, factorised)
+        _check_backbone(backbone_units, backbone_layers, recurrent, factorised, wiring)
         self.mode = mode
         self._solution: Solution = Pure() if mode == "pure" else Gated(interpolate=mode == "default")
         self.maps = self._solution.maps
@@ -98,7 +101,7 @@ class CfC(Cell):
             self.heads = nn.Linear(backbone_units, rows)
         else:
             self.input_weight = nn.Parameter(torch.empty(rows, input_size))
-            self.recurrent = RecurrentWeights(self.maps, hidden_size, recurrent, factorised)
+            self.recurrent = RecurrentWeights(self.maps, hidden_size, recurrent, factorised, wiring)
             self.bias = nn.Parameter(torch.empty(rows))
         if mode == "pure":
             self.A = nn.Parameter(torch.ones(hidden_size))
@@ -144,6 +147,12 @@ class CfC(Cell):
                 ours.w_tau.copy_(theirs.w_tau[0])
         return ours
 
+    @property
+    def like(self) -> Tensor:
+        """The bias."""
+        bias = self.bias
+        return cast(nn.Linear, self.heads).bias if bias is None else bias
+
     def initial_state(self, batch_size: int) -> Tensor:
         """Zeros `[B, H]`."""
         return zeros_like_parameters(self, batch_size, self.hidden_size)
@@ -153,12 +162,12 @@ class CfC(Cell):
     ) -> tuple[Tensor, Tensor]:
         """One step; see `Cell.step`."""
         self.check_input(x, first, timespan, dims=2)
-        self.check_state(state, x.shape[0])
+        self.check_state(state, x)
         h = state if first is None else state.masked_fill(first.unsqueeze(1), 0.0)
         span = None if timespan is None else timespan.to(x.dtype).unsqueeze(1)
         recurrent = self.recurrent
         if recurrent is not None:
-            projected = F.linear(x, cast(Tensor, self.input_weight), self.bias)
+            projected = F.linear(x, self.masked_inputs(cast(Tensor, self.input_weight)), self.bias)
             pre = torch.addmm(projected, h, recurrent.weight().t())
         else:
             z = torch.cat((x, h), 1)
@@ -166,7 +175,7 @@ class CfC(Cell):
                 z = _lecun_tanh(layer(z))
             pre = cast(nn.Linear, self.heads)(z)
         h = self._solution.solve(pre, span, self._constants())
-        return h, h
+        return self.output(h), h
 
     def unroll(
         self,
@@ -182,17 +191,18 @@ class CfC(Cell):
         """
         self.check_input(x, first, timespans, dims=3)
         h = self.initial_state(x.shape[1]) if state is None else state
-        self.check_state(h, x.shape[1])
+        self.check_state(h, x)
         spans = None if timespans is None else timespans.to(x.dtype).unsqueeze(2)
         if self.recurrent is None:
             return self._unroll_backbone(x, h, first, spans)
-        weights = [cast(Tensor, self.input_weight), self.recurrent.weight(), cast(Tensor, self.bias)]
+        input_weight = self.masked_inputs(cast(Tensor, self.input_weight))
+        weights = [input_weight, self.recurrent.weight(), cast(Tensor, self.bias)]
         if spans is None:
             weights = [self._solution.at_unit_span(rows) for rows in weights]
         y: Tensor = CfCSequence.apply(  # type: ignore[no-untyped-call]
             self._solution, x, h, *weights, first, spans, *self._constants()
         )
-        return y, y[-1]
+        return self.output(y), y[-1]
 
     def _unroll_backbone(
         self, x: Tensor, h: Tensor, first: Tensor | None, spans: Tensor | None
@@ -210,10 +220,6 @@ class CfC(Cell):
             h = self._solution.solve(heads(z), None if spans is None else spans[t], constants)
             outputs.append(h)
         return torch.stack(outputs), h
-
-    def recurrent_weights(self) -> dict[str, Tensor]:
-        """The recurrent matrix `[H, H]` of each map; none with a backbone."""
-        return {} if self.recurrent is None else {name: self.recurrent.map_weight(name) for name in self.maps}
 
     def _constants(self) -> Parts:
         return (cast(Tensor, self.A), cast(Tensor, self.w_tau)) if self.mode == "pure" else ()
@@ -245,16 +251,22 @@ def _lecun_tanh(z: Tensor) -> Tensor:
     return 1.7159 * torch.tanh(0.666 * z)
 
 
-def _check_backbone(units: int, layers: int, recurrent: LowRankSparse | None, factorised: Sequence[str] | None) -> None:
+def _check_backbone(
+    units: int,
+    layers: int,
+    recurrent: LowRankSparse | None,
+    factorised: Sequence[str] | None,
+    wiring: Wiring | None,
+) -> None:
     if not isinstance(units, int) or units < 0:
         raise NeuroctlError(f"backbone_units must be an integer >= 0 (0 for no backbone); got {units!r}")
     if not isinstance(layers, int) or layers < 1:
         raise NeuroctlError(f"backbone_layers must be an integer >= 1; got {layers!r}")
     if units == 0 and layers != 1:
         raise NeuroctlError(f"backbone_layers={layers} does nothing without a backbone (backbone_units=0)")
-    if units and (recurrent is not None or factorised is not None):
+    if units and not (recurrent is None and factorised is None and wiring is None):
         raise NeuroctlError(
-            f"recurrent and factorised need backbone_units=0: a backbone leaves no [H, H] matrix; got {units}"
+            f"recurrent, factorised and wiring need backbone_units=0: a backbone leaves no [H, H] matrix; got {units}"
         )
 
 

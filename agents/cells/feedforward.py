@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from neuroctl.errors import NeuroctlError
+
 from .cell import Cell, zeros_like_parameters
 
 
@@ -20,10 +22,15 @@ class FeedForward(Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, frame_stack: int = 1) -> None:
         super().__init__(input_size, hidden_size)
-        if frame_stack < 1:
-            raise ValueError(f"frame_stack must be >= 1, got {frame_stack}")
+        if not isinstance(frame_stack, int) or frame_stack < 1:
+            raise NeuroctlError(f"frame_stack must be an integer >= 1, got {frame_stack!r}")
         self.frame_stack = frame_stack
         self.layer = nn.Linear(frame_stack * input_size, hidden_size)
+
+    @property
+    def like(self) -> Tensor:
+        """The bias."""
+        return self.layer.bias
 
     def initial_state(self, batch_size: int) -> Tensor:
         """Zeros `[B, k - 1, D]`; replaced at the first input."""
@@ -40,8 +47,9 @@ class FeedForward(Cell):
         self, x: Tensor, state: Tensor, first: Tensor | None = None, timespan: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """One step; see `Cell.step`."""
-        self._refuse(timespan)
-        self.check_input(x, dims=2)
+        self.refuse_timespans(timespan)
+        self.check_input(x, first, dims=2)
+        self._check_past(state, x.shape[0])
         window = self._push(x, state, first)
         return torch.tanh(self.layer(window.flatten(1))), window[:, : self.frame_stack - 1]
 
@@ -53,9 +61,10 @@ class FeedForward(Cell):
         timespans: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """A sequence; see `Cell.unroll`. Windows are gathered step by step, the layer is one product."""
-        self._refuse(timespans)
-        self.check_input(x, dims=3)
+        self.refuse_timespans(timespans)
+        self.check_input(x, first, dims=3)
         past = self.initial_state(x.shape[1]) if state is None else state
+        self._check_past(past, x.shape[1])
         if self.frame_stack == 1:
             return torch.tanh(self.layer(x)), past
         windows = []
@@ -65,7 +74,8 @@ class FeedForward(Cell):
             past = window[:, : self.frame_stack - 1]
         return torch.tanh(self.layer(torch.stack(windows))), past
 
-    @staticmethod
-    def _refuse(timespan: Tensor | None) -> None:
-        if timespan is not None:
-            raise ValueError("FeedForward has no continuous time: timespans must be None")
+    def _check_past(self, past: Tensor, batch_size: int) -> None:
+        expected = [batch_size, self.frame_stack - 1, self.input_size]
+        if not isinstance(past, Tensor) or list(past.shape) != expected:
+            given = list(past.shape) if isinstance(past, Tensor) else type(past).__name__
+            raise NeuroctlError(f"state has shape {given}; expected {expected}")

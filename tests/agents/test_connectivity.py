@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from neuroctl.agents.connectivity import LowRankSparse, RecurrentWeights
+from neuroctl.agents.wiring import Wiring
 from neuroctl.errors import NeuroctlError
 
 N = 64
@@ -237,9 +238,27 @@ def test_stacked_weights_are_the_siblings_in_the_order_of_the_maps():
     assert weights.effective_parameters == 16 * 16 + sum(singles)
 
 
+def test_a_wiring_removes_its_absent_synapses_from_every_map():
+    exists = np.random.default_rng(0).random((16, 16)) < 0.3
+    wiring = Wiring(np.ones((16, 2), int), exists.astype(int), 16, (tuple(range(16)),))
+    spec = LowRankSparse(16, 2, 0.5)
+    weights = RecurrentWeights(("a", "b"), 16, spec, ["a"], wiring)
+    assert weights.dense is not None and weights.mask is not None
+    torch.nn.init.ones_(weights.dense)
+    assert torch.equal(weights.map_weight("b"), torch.tensor(exists).float())
+    both = exists & (spec.sibling("a").mask.numpy() != 0)
+    assert np.array_equal(weights.map_weight("a").detach().numpy() != 0, both)
+    assert weights.effective_parameters == exists.sum() + min(both.sum(), 2 * 16 * 2)
+    assert weights.stored_parameters == 16 * 16 + 2 * 16 * 2
+    with pytest.raises(NeuroctlError, match="the wiring has 16 neurons; hidden_size is 8"):
+        RecurrentWeights(("a",), 8, wiring=wiring)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ((8, 2, "half"), r"^sparsity must be in \[0, 1\), the fraction of zeros; got 'half'$"),
+        (("x", 2, 0.5), r"^n must be an integer >= 1; got 'x'$"),
         ((0, 1, 0.0), r"^n must be an integer >= 1; got 0$"),
         ((8, 9, 0.0), r"^rank must be an integer in 1..8; got 9$"),
         ((8, 2.0, 0.0), r"^rank must be an integer in 1..8; got 2.0$"),

@@ -18,6 +18,10 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
         ({"cell": "mlp", "cfc_mode": "pure"}, "agent.cfc_mode has no effect with cell 'mlp'"),
         ({"cell": "lstm", "cfc_mode": "default"}, "agent.cfc_mode has no effect with cell 'lstm'"),
         ({"cell": "lstm", "frame_stack": 1}, "agent.frame_stack has no effect with cell 'lstm'"),
+        ({"cell": "gru", "cfc_mode": "pure"}, "agent.cfc_mode has no effect with cell 'gru'"),
+        ({"cell": "rnn", "frame_stack": 2}, "agent.frame_stack has no effect with cell 'rnn'"),
+        ({"cell": "ltc", "cfc_mode": "pure"}, "agent.cfc_mode has no effect with cell 'ltc'"),
+        ({"cell": "ncp", "rank": 2}, "agent.rank has no effect with cell 'ncp'"),
         ({"cell": "cfc", "frame_stack": 4}, "agent.frame_stack has no effect with cell 'cfc'"),
     ],
 )
@@ -37,12 +41,17 @@ def test_a_value_out_of_range_is_refused_by_name(name, value):
         ImitationConfig(**{name: value})
 
 
+def test_the_sparsity_of_an_ncp_has_its_own_range():
+    with pytest.raises(NeuroctlError, match=r"agent.sparsity must be in \[0.1, 1\) with cell 'ncp', got 0.05"):
+        ImitationConfig(cell="ncp", sparsity=0.05)
+
+
 def test_a_frame_stack_of_nothing_is_refused():
     with pytest.raises(NeuroctlError, match="agent.frame_stack must be >= 1, got 0"):
         ImitationConfig(cell="mlp", frame_stack=0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("cell", "gru"), ("cfc_mode", "Pure"), ("head", "beta")])
+@pytest.mark.parametrize(("name", "value"), [("cell", "gruu"), ("cfc_mode", "Pure"), ("head", "beta")])
 def test_an_unknown_choice_is_refused_with_those_that_exist(name, value):
     with pytest.raises(UnknownNameError, match=f"unknown .*{name} '{value}'; .*known: "):
         ImitationConfig(**{name: value})
@@ -53,6 +62,10 @@ def test_an_unknown_choice_is_refused_with_those_that_exist(name, value):
     [
         {"cell": "cfc", "rank": 64, "sparsity": 0.0, "cfc_mode": "no_gate", "head": "squashed", "burn_in": 0},
         {"cell": "lstm", "rank": 1, "sparsity": 0.99},
+        {"cell": "gru", "rank": 3, "sparsity": 0.2},
+        {"cell": "rnn", "rank": 3, "sparsity": 0.2},
+        {"cell": "ltc", "rank": 3, "sparsity": 0.2},
+        {"cell": "ncp", "sparsity": 0.1, "cfc_mode": "pure"},
         {"cell": "mlp", "frame_stack": 4, "head": "categorical"},
     ],
 )

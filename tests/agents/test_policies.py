@@ -7,8 +7,13 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from neuroctl import registry
+from neuroctl.agents.cells import CfC, wired
+from neuroctl.agents.encoders import make_encoder
+from neuroctl.agents.heads import make_head
 from neuroctl.agents.imitation_config import ImitationConfig
-from neuroctl.agents.policies import make_policy
+from neuroctl.agents.policies import CellPolicy, MotorReadout, make_cell, make_policy
+from neuroctl.agents.wiring import Wiring
 from neuroctl.contracts import Spaces
 from neuroctl.errors import NeuroctlError
 from neuroctl.policy import map_state
@@ -25,6 +30,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "cfc sparse": {"cell": "cfc", "sparsity": 0.5},
     "lstm": {"cell": "lstm"},
     "lstm low-rank": {"cell": "lstm", "rank": 2},
+    "gru": {"cell": "gru"},
+    "gru low-rank": {"cell": "gru", "rank": 2, "sparsity": 0.3},
+    "rnn": {"cell": "rnn"},
+    "rnn low-rank": {"cell": "rnn", "rank": 3},
+    "ltc": {"cell": "ltc"},
+    "ltc low-rank": {"cell": "ltc", "rank": 2, "sparsity": 0.5},
+    "ncp": {"cell": "ncp"},
+    "ncp pure": {"cell": "ncp", "cfc_mode": "pure", "sparsity": 0.3},
     "mlp": {"cell": "mlp"},
     "mlp of 4 frames": {"cell": "mlp", "frame_stack": 4},
 }
@@ -135,9 +148,48 @@ def test_options_reach_the_cell():
 
     assert cell(cell="cfc", cfc_mode="pure").mode == "pure" and cell(cell="cfc").mode == "default"
     assert cell(cell="mlp", frame_stack=3).frame_stack == 3
-    assert cell(cell="lstm", rank=2).recurrent.W1.shape[-1] == 2
+    for name in ("lstm", "gru", "rnn", "ltc"):
+        assert cell(cell=name, rank=2).recurrent.W1.shape[-1] == 2
+    sparse, dense = (cell(cell="ncp", cfc_mode="pure", sparsity=s) for s in (0.9, 0.1))
+    assert all(layer.mode == "pure" for layer in sparse.cells)
+    assert sparse.effective_parameters < dense.effective_parameters
     weight = cell(cell="cfc", rank=3, sparsity=0.5).recurrent.weight().detach()
     assert 0.4 < (weight == 0).float().mean() < 0.6
+
+
+@pytest.mark.parametrize(("where", "outputs"), [(STATE, 2), (IMAGE, 5)], ids=["state", "image"])
+def test_the_motor_neurons_of_an_ncp_are_the_outputs(where, outputs):
+    policy = make("ncp", where)
+    assert policy.cell.motors == policy.cell.output_size == outputs
+    assert isinstance(policy.readout, MotorReadout)
+    y = torch.rand(3, outputs)
+    torch.testing.assert_close(policy.readout.float()(y), y)
+    with torch.no_grad():
+        policy.readout.gain[1] = 2
+        policy.readout.offset[0] = 3
+    torch.testing.assert_close(policy.readout(y)[:, :2], torch.stack((y[:, 0] + 3, 2 * y[:, 1]), 1))
+
+
+def test_a_wiring_without_a_motor_neuron_for_each_output_is_refused():
+    cell = wired(CfC, Wiring.auto(7, 12, 3), backbone_units=0)
+    head = make_head(STATE.action, None)
+    with pytest.raises(
+        NeuroctlError, match="the wiring has 3 motor neurons; it must have one for each of the 2 outputs"
+    ):
+        CellPolicy(make_encoder(STATE.observation, 7), cell, head)
+    with pytest.raises(NeuroctlError, match=r"units >= motors \+ 3; got 2 motors, 4 units"):
+        make_policy(ImitationConfig(cell="ncp", hidden_size=4), STATE, 0)
+
+
+def test_a_factory_gets_the_number_of_outputs_if_it_asks_for_it(monkeypatch):
+    seen: list[tuple[int, ...]] = []
+    for factory in (
+        lambda config, seed: seen.append((seed,)),
+        lambda config, seed, outputs: seen.append((seed, outputs)),
+    ):
+        monkeypatch.setattr(registry.cells, "load", lambda name, factory=factory: factory)
+        make_cell(ImitationConfig(), 7, 2)
+    assert seen == [(7,), (7, 2)]
 
 
 def test_a_head_that_does_not_suit_the_actions_is_refused():

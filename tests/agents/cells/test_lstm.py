@@ -140,7 +140,7 @@ def test_low_rank_counts_are_those_of_the_formula():
 
 def test_timespans_are_refused_in_one_line():
     cell, (x, state, _) = make(), data()
-    message = "the LSTM has no continuous time: timespans must be None; CfC takes them"
+    message = "the LSTM has no continuous time: timespans must be None; CfC and LTC take them"
     with pytest.raises(NeuroctlError, match=message):
         cell.unroll(x, timespans=torch.ones(T, B))
     with pytest.raises(NeuroctlError, match=message):

@@ -1,0 +1,151 @@
+"""What the cells share that PyTorch has a fused kernel for: LSTM, GRU, RNN."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuroctl.errors import NeuroctlError
+
+from ..connectivity import LowRankSparse, RecurrentWeights
+from ..wiring import Wiring
+from .cell import Cell, State, steps_with_reset, zeros_like_parameters
+
+States = tuple[Tensor, ...]
+"""Tensors `[B, H]`; the first is the output."""
+
+
+class FusedCell(Cell):
+    """K affine maps of x and h, whose sequences run in a kernel of PyTorch.
+
+    The kernel knows no resets, so `unroll` calls it for each stretch without one. The state is a tensor, or a tuple
+    where there are several. Parameters are drawn from U(-1/sqrt(H), 1/sqrt(H)), as in PyTorch.
+
+    Attributes:
+        maps: names of the K maps, in PyTorch's order of rows.
+        states: number of tensors in the state.
+        input_weight: the maps on x `[K H, D]`.
+        recurrent: the maps on h `[K H, H]`.
+        bias: `[K H]`.
+    """
+
+    maps: ClassVar[tuple[str, ...]]
+    states: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        recurrent: LowRankSparse | None = None,
+        factorised: Sequence[str] | None = None,
+        wiring: Wiring | None = None,
+    ) -> None:
+        """Draw the parameters.
+
+        Args:
+            input_size: D.
+            hidden_size: H.
+            recurrent: specification of the recurrent weights; dense when None. Each map has its own draw.
+            factorised: which of the maps follow it; all when None.
+            wiring: the synapses that exist, in every map; all when None.
+
+        Raises:
+            NeuroctlError: a value outside its range.
+        """
+        super().__init__(input_size, hidden_size, wiring)
+        rows = len(self.maps) * hidden_size
+        self.input_weight = nn.Parameter(torch.empty(rows, input_size))
+        self.recurrent = RecurrentWeights(self.maps, hidden_size, recurrent, factorised, wiring)
+        self.bias = nn.Parameter(torch.empty(rows))
+        for parameter in (self.input_weight, self.bias, self.recurrent.dense):
+            if parameter is not None:
+                self._draw(parameter)
+
+    @property
+    def like(self) -> Tensor:
+        """The bias."""
+        return self.bias
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros `[B, H]`, for each tensor of the state."""
+        return self._pack(tuple(zeros_like_parameters(self, batch_size, self.hidden_size) for _ in range(self.states)))
+
+    def step(
+        self, x: Tensor, state: State, first: Tensor | None = None, timespan: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """One step; see `Cell.step`."""
+        self.refuse_timespans(timespan)
+        self.check_input(x, first, dims=2)
+        states = self._reset(self._unpack(state, x), first)
+        projected = F.linear(x, self.masked_inputs(self.input_weight), self.bias)
+        states = self._next(projected, self.recurrent.weight().t(), states)
+        return self.output(states[0]), self._pack(states)
+
+    def unroll(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        first: Tensor | None = None,
+        timespans: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """A sequence, by PyTorch's fused kernel over each stretch without a reset; see `Cell.unroll`."""
+        self.refuse_timespans(timespans)
+        self.check_input(x, first, dims=3)
+        states = self._unpack(self.initial_state(x.shape[1]) if state is None else state, x)
+        length = len(x)
+        resets = steps_with_reset(first, length)
+        starts = [t for t in range(length) if t == 0 or resets[t]]
+        weights = [self.masked_inputs(self.input_weight), self.recurrent.weight(), self.bias, self._recurrent_bias()]
+        outputs = []
+        for start, end in zip(starts, [*starts[1:], length], strict=True):
+            states = self._reset(states, first[start] if first is not None else None)
+            y, states = self._kernel(x[start:end], tuple(h.unsqueeze(0) for h in states), weights)
+            states = tuple(h.squeeze(0) for h in states)
+            outputs.append(y)
+        return self.output(torch.cat(outputs)), self._pack(states)
+
+    @abstractmethod
+    def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:
+        """The next states from the maps of x `[B, K H]`, bias included, and the recurrent weights `[H, K H]`."""
+
+    @abstractmethod
+    def _kernel(self, x: Tensor, states: States, weights: list[Tensor]) -> tuple[Tensor, States]:
+        """Outputs and last states `[1, B, H]` of a stretch, by PyTorch's kernel."""
+
+    def _recurrent_bias(self) -> Tensor:
+        """PyTorch's second bias `[K H]`."""
+        return torch.zeros_like(self.bias)
+
+    def _draw(self, parameter: Tensor) -> None:
+        bound = self.hidden_size**-0.5
+        nn.init.uniform_(parameter, -bound, bound)
+
+    def _unpack(self, state: State, x: Tensor) -> States:
+        states = (state,) if self.states == 1 else state
+        if not isinstance(states, (tuple, list)) or len(states) != self.states:
+            raise NeuroctlError(f"the state of the {type(self).__name__} is a tuple of {self.states} tensors [B, H]")
+        for part in states:
+            self.check_state(part, x)
+        return tuple(states)
+
+    def _pack(self, states: States) -> State:
+        return states if self.states > 1 else states[0]
+
+    @staticmethod
+    def _reset(states: States, first: Tensor | None) -> States:
+        if first is None:
+            return states
+        rows = first.unsqueeze(1)
+        return tuple(state.masked_fill(rows, 0.0) for state in states)
+
+
+def kernel_options() -> tuple[bool, int, float, bool, bool, bool]:
+    """has_biases, num_layers, dropout, train, bidirectional, batch_first.
+
+    cuDNN keeps what backward needs only in "train" mode, so that flag follows autograd and not `module.training`.
+    """
+    return True, 1, 0.0, torch.is_grad_enabled(), False, False

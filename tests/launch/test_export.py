@@ -1,0 +1,28 @@
+"""`neuroctl export`: a run as one file."""
+
+import numpy as np
+
+import neuroctl
+from neuroctl.agents.onnx_controller import OnnxController
+from neuroctl.launch.cli import main
+
+OPTIONS = "--steps 2 --env.observation state --env.max-steps 10 --demonstrations.episodes 1 --agent.batch-size 2"
+
+
+def test_a_run_is_exported_and_acts_as_it_did(tmp_path, capsys, monkeypatch):
+    run, file = str(tmp_path / "run"), str(tmp_path / "out.onnx")
+    assert main(["train", "lane-mlp", *OPTIONS.split(), "--agent.hidden-size", "8", "--out", run]) == 0
+    capsys.readouterr()
+    assert main(["export", run, "--onnx", file]) == 0
+    assert capsys.readouterr().out == f"onnx: {file}\n"
+    here, there = neuroctl.load(run), OnnxController(file)
+    obs = np.zeros(there.observation_shape, np.float32)
+    np.testing.assert_allclose(there.act(obs), here.act(obs), rtol=0, atol=1e-5)
+    monkeypatch.setattr("neuroctl.agents.export.find_spec", lambda name: None)
+    assert main(["export", run, "--onnx", file]) == 2
+    assert capsys.readouterr().err == "error: ONNX export needs the package onnx: pip install 'neuroctl[onnx]'\n"
+
+
+def test_a_folder_that_does_not_exist_is_one_line_before_any_work(tmp_path, capsys):
+    assert main(["export", str(tmp_path), "--onnx", str(tmp_path / "none" / "out.onnx")]) == 2
+    assert capsys.readouterr().err == f"error: no folder {tmp_path / 'none'} for the ONNX file\n"
