@@ -364,6 +364,8 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         self._batch.invalidate()
 
     def _require_begun(self, call: str) -> None:
+        if self.closed:
+            raise NeuroctlError(f"{call}() after close(): make the environment again")
         if (self.streams.episodes < 0).any():
             raise NeuroctlError(f"{call}() before reset(): start the episodes with reset(seed=...)")
 
@@ -408,8 +410,11 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         return frame
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Release the renderers."""
+        """Release renderers, models and data."""
         for renderer in self._renderers.values():
             if renderer is not None:
                 renderer.close()
-        self._renderers.clear()
+        # The task and its functions refer to each other: without this, megabytes wait for Python's cycle collector.
+        self._batch.invalidate()
+        for held in (self._renderers, self._views, self._loop, self.datas, self.models):
+            held.clear()

@@ -3,6 +3,7 @@
 import importlib.util
 import pickle
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -358,3 +359,14 @@ def test_absurd_controls_are_not_set_to_zero_silently(value):
     env.step(np.zeros((2, 2)))
     with pytest.raises(NonFiniteError, match="controls of row 1 diverged .* at step 2 of its episode"):
         env.step(np.array([[0, 0], [0, 1]]))
+
+
+def test_a_closed_environment_lets_go_of_its_simulations_and_says_so():
+    env = arm.make_arm(2)
+    env.reset(seed=0)
+    data = weakref.ref(env.datas[0])
+    env.close()
+    assert data() is None
+    env.close()
+    with pytest.raises(NeuroctlError, match=r"step\(\) after close\(\): make the environment again"):
+        env.step(np.zeros((2, 2), np.float32))
