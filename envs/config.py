@@ -12,7 +12,7 @@ class LaneFollowConfig(EnvConfig):
 
     id: str = "neuroctl/LaneFollow-v0"
     """Gymnasium id."""
-    observation: Literal["state", "retina"] = "retina"
+    observation: Literal["state", "retina", "events"] = "retina"
     """What the controller sees."""
     retina_size: tuple[int, int] = (16, 64)
     """Rows and columns of the retina."""
@@ -20,6 +20,12 @@ class LaneFollowConfig(EnvConfig):
     """near sees 2.5 m ahead, far to the horizon."""
     blackout_s: float = 0.0
     """Duration of the random blackouts of the camera; 0 is none."""
+    event_model: Literal["linear", "log", "noisy"] = "linear"
+    """Pixels of the event camera."""
+    event_threshold: float | None = None
+    """Change that makes an event; absent, the event model's own."""
+    event_polarity: bool = False
+    """Whether ON and OFF events are counted apart."""
     track: Literal["loop", "random"] = "random"
     """The loop, or roads drawn from track_seeds."""
     track_seeds: tuple[int, int] = (0, 100)

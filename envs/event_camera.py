@@ -92,6 +92,8 @@ class EventCamera:
         log_eps, refractory_s, threshold_spread, leak_hz, shot_hz: see `PixelModel`.
 
     Attributes:
+        size: rows and columns of the images.
+        pixels: the model with all its options.
         space: of the counts of one row: `[R, C]`, or `[R, C, 2]` (ON, OFF) with `polarity`.
         streams: names of the random streams that a task must provide.
 
@@ -121,6 +123,9 @@ class EventCamera:
             raise NeuroctlError(f"windows {self._windows} do not divide the sensor of {self.size} pixels")
         if not (np.isfinite(control_dt_s) and control_dt_s > 0):
             raise NeuroctlError(f"control_dt_s is {control_dt_s}; allowed: seconds > 0")
+        for name, value in (("polarity", polarity), ("time_stamps", time_stamps)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise NeuroctlError(f"{name} of an event camera is {shown(value)}; allowed: True, False")
         self.pixels = pixel_model(
             model,
             threshold=threshold,
@@ -263,6 +268,7 @@ class EventCamera:
             images: `[T, H, W]`, intensities in [0, 1], `control_dt_s` apart.
             seed: of the random numbers, where the model draws any.
         """
+        images = np.asarray(images)
         generators = [stream(seed, name) for name in self.streams]
         memory, parts = self.start(images[:1], generators), [np.empty(0, EVENT)]
         for k in range(1, len(images)):
@@ -278,7 +284,7 @@ class EventCamera:
         if not len(out):
             return out
         one = {name: value[row : row + 1].copy() for name, value in memory.items()}
-        # Where a linear pixel had an event its reference is the image; elsewhere the image is as good as unchanged.
+        # A linear pixel's reference is the new image where it had an event; elsewhere it is as before: no event again.
         images = one["reference" if self.pixels.model == "linear" else "image"]
         for name in [name for name in one if f"before/{name}" in one]:
             one[name] = one[f"before/{name}"]

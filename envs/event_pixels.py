@@ -14,6 +14,7 @@ one by one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -107,7 +108,7 @@ class PixelModel:
             return 1.0
         least = min(self.threshold, LEAST_DRAWN_THRESHOLD) if self.threshold_spread else self.threshold
         shots = self.shot_hz * dt_s
-        return (1 + shots) * (self.span / least + 2) + self.leak_hz * dt_s + 10 * shots**0.5
+        return (1 + shots) * (self.span / least + 2) + self.leak_hz * dt_s + 10 * math.sqrt(shots)
 
 
 def pixel_model(model: str, **options: float | None) -> PixelModel:
@@ -147,7 +148,7 @@ def draw_shots(generators: Sequence[np.random.Generator], rate_hz: float, dt_s: 
         return Shots(first, signs, places, signs)
     first[1:] = np.cumsum([generator.poisson(rate_hz * dt_s * pixels) for generator in generators])
     if first[n]:
-        draws = [generator.random((2, k)) for generator, k in zip(generators, np.diff(first), strict=True)]
+        draws = [generator.random((2, k)) for generator, k in zip(generators, np.diff(first), strict=True) if k]
         # Place and time in one number, uniform on (0, pixels]: its whole part is the pixel.
         places = np.concatenate([np.sort((1 - draw[0]) * pixels) for draw in draws])
         signs = np.where(np.concatenate([draw[1] for draw in draws]) < 0.5, 1, -1)
@@ -196,7 +197,7 @@ def linear_frame(images, threshold, dt_s, reference, counts, out):  # type: igno
     """
     n, height, width = images.shape
     limit, rows, found = np.float32(threshold + TOLERANCE), height // counts.shape[1], 0
-    up, down = np.empty(width), np.empty(width)
+    tally = np.empty((2, width))
     counts[:] = 0
     for b in range(n):
         for r in range(height):
@@ -205,14 +206,14 @@ def linear_frame(images, threshold, dt_s, reference, counts, out):  # type: igno
                 if abs(image[c] - ref[c]) > limit:
                     found = _write((r, c), dt_s, 1 if image[c] > ref[c] else -1, out, found)
             if r % rows == 0:
-                up[:], down[:] = 0, 0
+                tally[:] = 0
             for c in range(width):
                 brighter, darker = image[c] - ref[c] > limit, image[c] - ref[c] < -limit
-                up[c] += brighter
-                down[c] += darker
+                tally[0, c] += brighter
+                tally[1, c] += darker
                 ref[c] = image[c] if brighter | darker else ref[c]
             if (r + 1) % rows == 0:
-                _tally(up, down, counts[b, r // rows])
+                _count(tally, counts[b, r // rows])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -232,10 +233,10 @@ def crossing_frame(images, constants, shots, memory, counts, out):  # type: igno
     threshold, sink, refractory_s, dt_s, log_eps, table = constants
     reference, last, since_s, thresholds = memory
     n, height, width = images.shape
-    rows, found, timed, clocked = height // counts.shape[1], 0, last.shape[2] > 0, since_s.shape[2] > 0
-    now, crossings, margin, walks = np.empty(width), np.empty(width), np.empty(width), np.zeros(width, np.bool_)
-    on, off, up, down = np.full(width, threshold), np.full(width, threshold), np.empty(width), np.empty(width)
-    soon, index = 1.01 * refractory_s / dt_s, np.empty(width + 1, np.int64)
+    rows, found, timed = height // counts.shape[1], 0, last.shape[2] > 0
+    begin, end, step, crossings = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
+    on, off, tally = np.full(width, threshold), np.full(width, threshold), np.empty((2, width))
+    walks = np.empty(width, np.bool_)
     counts[:] = 0
     for b in range(n):
         shot = shots.first[b]
@@ -243,58 +244,71 @@ def crossing_frame(images, constants, shots, memory, counts, out):  # type: igno
             ref = reference[b, r]
             if thresholds.shape[3] > 0:
                 on[:], off[:] = thresholds[b, 0, r], thresholds[b, 1, r]
-            brightness(images[b, r], log_eps, table, now)
+            brightness(images[b, r], log_eps, table, end)
             for c in range(width):
-                end = now[c] - ref[c] + sink * on[c]
-                step = on[c] if end > 0 else off[c]
-                number = np.floor((abs(end) + TOLERANCE) / step)
-                crossings[c] = number if end > 0 else -number
-                margin[c] = abs(end) - number * step - soon * (abs(end) + on[c] + off[c])
-            if timed:
-                since, wanted, stop, walkers = since_s[b, r], found < len(out), shot, 0
-                for c in range(width):
-                    walks[c] = wanted & (crossings[c] != 0)
-                for c in range(len(since)):
-                    close = (margin[c] < 0) | (since[c] < refractory_s) | ((abs(crossings[c]) + 2) * soon > 1)
-                    walks[c] |= (crossings[c] != 0) & close
-                    since[c] = since[c] if walks[c] else min(since[c] + dt_s, refractory_s)
-                while stop < shots.first[b + 1] and shots.pixels[stop] < (r + 1) * width:
-                    walks[shots.pixels[stop] - r * width] = True
-                    stop += 1
-                for c in range(width):
-                    index[walkers] = c
-                    walkers += walks[c]
-                for k in range(walkers):
-                    c, own = index[k], shot
-                    while shot < stop and shots.pixels[shot] == r * width + c:
-                        shot += 1
-                    begin = _light(last[b, r, c], log_eps, table) - ref[c]
-                    levels = begin, now[c] - ref[c] + sink * on[c], on[c], off[c]
-                    times = since[c] if clocked else dt_s, refractory_s, dt_s
-                    moved, after_s, found = _walk((b, r, c), levels, times, shots, (own, shot), images.shape, counts, out, found)
-                    ref[c] += moved
-                    crossings[c] = 0
-                    if clocked:
-                        since[c] = min(after_s, refractory_s)
+                difference = end[c] - ref[c] + sink * on[c]
+                reach = on[c] if difference > 0 else off[c]
+                number = np.floor((abs(difference) + TOLERANCE) / reach)
+                crossings[c] = number if difference > 0 else -number
+                end[c], step[c] = difference, reach
             if r % rows == 0:
-                up[:], down[:] = 0, 0
+                tally[:] = 0
+            if timed:
+                since, first, wanted = since_s[b, r], shot, found < len(out)
+                brightness(last[b, r], log_eps, table, begin)
+                for c in range(width):
+                    begin[c] -= ref[c]
+                    walks[c] = wanted & (crossings[c] != 0)
+                while shot < shots.first[b + 1] and shots.pixels[shot] < (r + 1) * width:
+                    walks[shots.pixels[shot] - r * width] = True
+                    shot += 1
+                _clock(begin, end, step, crossings, refractory_s, dt_s, since, walks)
+                for c in range(width if _any(walks) else 0):
+                    if walks[c]:
+                        stop = first
+                        while stop < shot and shots.pixels[stop] == r * width + c:
+                            stop += 1
+                        levels = begin[c], end[c], on[c], off[c]
+                        times = since[c] if len(since) > 0 else dt_s, refractory_s, dt_s
+                        moved, after_s, found = _walk(levels, times, shots, (first, stop), (r, c), tally, out, found)
+                        ref[c], crossings[c], first = ref[c] + moved, 0.0, stop
+                        if len(since) > 0:
+                            since[c] = min(after_s, refractory_s)
             for c in range(width):
-                up[c] += max(crossings[c], 0.0)
-                down[c] -= min(crossings[c], 0.0)
-                ref[c] += crossings[c] * (on[c] if crossings[c] > 0 else off[c]) - sink * on[c]
+                tally[0, c] += max(crossings[c], 0.0)
+                tally[1, c] -= min(crossings[c], 0.0)
+                ref[c] += crossings[c] * step[c] - sink * on[c]
             if (r + 1) % rows == 0:
-                _tally(up, down, counts[b, r // rows])
+                _count(tally, counts[b, r // rows])
     if timed:
         last[:] = images
 
-@njit(cache=True, nogil=True)
-def _light(intensity, log_eps, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    level = np.int64(intensity * np.float32(255) + np.float32(0.5))
-    return table[level] if LEVELS[level] == intensity else curve(np.float64(intensity), log_eps)
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _clock(begin, end, step, crossings, refractory_s, dt_s, since_s, walks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Bring the times since the last event up to date; also mark in `walks` where an event may have to be dropped."""
+    soon_s = 1.01 * refractory_s  # the tolerance of crossings shifts events by less than that
+    for c in range(len(since_s)):
+        s_per_unit = dt_s / (end[c] - begin[c])
+        signed, fires = step[c] if end[c] > 0 else -step[c], crossings[c] != 0
+        first_s, last_s = (signed - begin[c]) * s_per_unit, (crossings[c] * step[c] - begin[c]) * s_per_unit
+        close = (first_s + since_s[c] < soon_s) | (signed * s_per_unit < soon_s)
+        walk = walks[c] | (fires & close)
+        after_s = dt_s - last_s if fires else since_s[c] + dt_s
+        since_s[c] = since_s[c] if walk else min(max(after_s, 0.0), refractory_s)
+        walks[c] = walk
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _any(flags):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    total = 0
+    for flag in flags:
+        total += flag
+    return total > 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _walk(pixel, levels, times, shots, own, shape, counts, out, found):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _walk(levels, times, shots, own, place, tally, out, found):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """One pixel from a frame to the next: how far ref moved, time since the last event, and events found so far."""
     begin, end, on, off = levels
     since_s, refractory_s, dt_s = times
@@ -304,31 +318,25 @@ def _walk(pixel, levels, times, shots, own, shape, counts, out, found):  # type:
         is_shot = k < own[1]
         until = shots.times_s[k] if is_shot else dt_s
         goal = (begin + (end - begin) * (until / dt_s) if is_shot else end) - moved
-        sign, step = (1, on) if goal > 0 else (-1, off)
-        crossings = int((abs(goal) + TOLERANCE) / step)
-        for j in range(1, crossings + 1):
-            share = (sign * j * step - difference) / (goal - difference)
-            time = now + (until - now) * min(max(share, 1e-9), 1.0)
+        sign, step = (1.0, on) if goal > 0 else (-1.0, off)
+        crossings = np.floor((abs(goal) + TOLERANCE) / step)
+        pace = (until - now) / (goal - difference)
+        for j in range(1, int(crossings) + 1):
+            time = now + min(max((sign * j * step - difference) * pace, 1e-12), until - now)
             if time - previous >= refractory_s:
-                found, previous = _emit(pixel, time, sign, shape, counts, out, found), time
+                tally[0 if sign > 0 else 1, place[1]] += 1
+                found, previous = _write(place, time, sign, out, found), time
         moved += sign * crossings * step
         difference, now = goal - sign * crossings * step, until
         if is_shot:
             if until - previous >= refractory_s:
-                found, previous = _emit(pixel, until, shots.signs[k], shape, counts, out, found), until
+                tally[0 if shots.signs[k] > 0 else 1, place[1]] += 1
+                found, previous = _write(place, until, shots.signs[k], out, found), until
             difference, moved = 0.0, moved + difference
     return moved, dt_s - previous, found
 
 
-@njit(cache=True, nogil=True)
-def _emit(pixel, time_s, sign, shape, counts, out, found):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    b, r, c = pixel
-    window = r // (shape[1] // counts.shape[1]), c // (shape[2] // counts.shape[2])
-    counts[b, window[0], window[1], 0 if sign > 0 else counts.shape[3] - 1] += 1
-    return _write((r, c), time_s, sign, out, found)
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _write(place, time_s, sign, out, found):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     if found < len(out):
         out[found].t_s, out[found].row, out[found].column, out[found].polarity = time_s, place[0], place[1], sign
@@ -336,13 +344,13 @@ def _write(place, time_s, sign, out, found):  # type: ignore[no-untyped-def]  # 
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _tally(up, down, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Add the events of the columns `[W]` to those of a row of windows `[C, P]`."""
-    width = len(up) // len(counts)
+def _count(tally, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Add the ON and OFF events of columns `[2, W]` to those of a row of windows `[C, P]`."""
+    width = tally.shape[1] // len(counts)
     for w in range(len(counts)):
-        ups, downs = 0.0, 0.0
+        up, down = 0.0, 0.0
         for c in range(w * width, (w + 1) * width):
-            ups += up[c]
-            downs += down[c]
-        counts[w, 0] += ups
-        counts[w, counts.shape[1] - 1] += downs
+            up += tally[0, c]
+            down += tally[1, c]
+        counts[w, 0] += up
+        counts[w, counts.shape[1] - 1] += down

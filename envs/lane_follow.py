@@ -18,24 +18,20 @@ from neuroctl.errors import NeuroctlError
 
 from .dynamics import Dynamics
 from .lane_render import LaneRenderer, draw_frame
+from .lane_senses import MAX_LATERAL_M, RETINA_SIZE, lane_retina, locate, make_sense, require
 from .mujoco_batch import Batch, Floats, Row
 from .mujoco_task import MujocoTask
 from .opengl import NoOpenGLError
-from .retina import CAMERA_SIZE, PlaneRetina, check_retina_size
+from .retina import CAMERA_SIZE
 from .single_env import SingleEnv
 from .track import LANE_OFFSET_M, Track, loop_track, random_track
 from .track_atlas import CURVATURE, HEADING_ERROR, LATERAL, S, TrackAtlas
 from .vector_tools import checked_count
 from .vehicle import (
-    CAMERA_FOVY_DEG,
-    CAMERA_HEIGHT_M,
-    CAMERA_PITCH_DEG,
-    CAMERA_X_M,
     CTRL_DRIVE,
     CTRL_STEER,
     MAX_STEER_RAD,
     SPEED_M_S,
-    STEER,
     VEHICLE_XML,
     WHEELBASE_M,
     YAW,
@@ -45,11 +41,9 @@ from .vehicle import (
 )
 
 CONTROL_DT_S = 0.02
-MAX_LATERAL_M = 0.25
 MAX_HEADING_RAD = float(np.deg2rad(86))
 STEERING_RAD = np.deg2rad([-30.0, -15.0, 0.0, 15.0, 30.0])
 """Steering angles of the discrete commands; positive turns left."""
-LOOK_AHEAD_M = np.array([0.4, 0.8, 1.2, 1.6])
 PURSUIT_M = 0.4
 """Distance ahead of the point that the expert aims at."""
 BLACKOUT_WAIT_S = 3.0
@@ -63,10 +57,16 @@ class LaneFollowVector(MujocoTask):
 
     Args:
         num_envs: B.
-        observation: `"state"` (12 numbers of order 1) or `"retina"` (grey image in [0, 1]).
+        observation: `"state"` (12 numbers of order 1), `"retina"` (grey image in [0, 1]) or `"events"` (of an event
+            camera of 32 x 128 pixels in the last control step, counted in 4 x 16 windows).
         retina_size: rows and columns of the retina, averaged from a camera of 32 x 128 pixels.
         camera: `"near"` sees the road 0.6 to 2.4 m ahead, `"far"` to the horizon.
-        blackout_s: duration of blackouts, during which the retina is 0; they begin at random times. 0 = none.
+        blackout_s: duration of blackouts, during which the camera sees black; they begin at random times. 0 = none. To
+            an event camera, light goes off and on again.
+        event_model: pixels of the event camera, see `EventCamera`.
+        event_threshold: change that makes an event; None is the model's own.
+        event_polarity: count ON and OFF events apart: `[4, 16, 2]`.
+        event_time_stamps: remember what `events()` needs.
         track: `"loop"` or `"random"`.
         track_seeds: with `track="random"`, each episode draws its road from the seeds `range(*track_seeds)`.
         discrete_steering: five commands (-30, -15, 0, 15, 30 degrees) instead of an angle.
@@ -83,9 +83,13 @@ class LaneFollowVector(MujocoTask):
         num_envs: int = 1,
         *,
         observation: str = "state",
-        retina_size: Sequence[int] = (16, 64),
+        retina_size: Sequence[int] = RETINA_SIZE,
         camera: str = "near",
         blackout_s: float = 0.0,
+        event_model: str = "linear",
+        event_threshold: float | None = None,
+        event_polarity: bool = False,
+        event_time_stamps: bool = False,
         track: str = "loop",
         track_seeds: Sequence[int] = (0, 1000),
         discrete_steering: bool = False,
@@ -96,31 +100,33 @@ class LaneFollowVector(MujocoTask):
         render_mode: str | None = None,
     ) -> None:
         num_envs = checked_count("num_envs", num_envs)
-        _require("observation", observation, ("state", "retina"))
-        _require("camera", camera, ("near", "far"))
-        _require("track", track, ("loop", "random"))
-        _require("start", start, ("random", "fixed"))
-        self._retina_size = check_retina_size(retina_size)
+        require("track", track, ("loop", "random"))
+        require("start", start, ("random", "fixed"))
         seeds = _checked_seeds(track_seeds)
         self._track_seeds = seeds if track == "random" else None
         self._blackout_steps = _steps_of("blackout_s", blackout_s)
         self._pause_steps = _steps_of("crash_pause_s", crash_pause_s)
-        if observation == "state" and (camera != "near" or blackout_s or self._retina_size != (16, 64)):
-            raise NeuroctlError("camera, retina_size and blackout_s need observation='retina'; found 'state'")
-        self._observation, self._camera, self._start_at = observation, camera, start
-        self._discrete = discrete_steering
+        self._camera, self._start_at, self._discrete = camera, start, discrete_steering
         self._atlas = TrackAtlas(num_envs, build_track)
-        self._retina = lane_retina(camera, self._retina_size)
+        self._sense = make_sense(
+            self._atlas,
+            observation,
+            camera=camera,
+            blackout_s=blackout_s,
+            retina_size=retina_size,
+            event_model=event_model,
+            event_threshold=event_threshold,
+            event_polarity=event_polarity,
+            event_time_stamps=event_time_stamps,
+        )
         super().__init__(
             VEHICLE_XML,
             num_envs=num_envs,
             reset=self._reset_row,
-            observe=self._observe_state if observation == "state" else self._observe_retina,
+            observe=self._sense.observe,
             reward=self._lane_reward,
             terminated=self._left_lane,
-            observation_space=gym.spaces.Box(-5.0, 5.0, (8 + len(LOOK_AHEAD_M),), np.float32)
-            if observation == "state"
-            else gym.spaces.Box(0.0, 1.0, self._retina_size, np.float32),
+            observation_space=self._sense.space,
             action_space=gym.spaces.Discrete(len(STEERING_RAD))
             if discrete_steering
             else gym.spaces.Box(-np.float32(MAX_STEER_RAD), np.float32(MAX_STEER_RAD), (1,), np.float32),
@@ -135,8 +141,9 @@ class LaneFollowVector(MujocoTask):
                 "pause": np.int64(0),
                 "blackout": np.int64(0),
                 "blackout_wait": np.int64(0),
+                **self._sense.variables(),
             },
-            streams=("blackout",),
+            streams=("blackout", *self._sense.streams),
             control=self._controls,
             advance=self._advance_task,
             held=stands,
@@ -166,6 +173,7 @@ class LaneFollowVector(MujocoTask):
         row["s_m"] = s
         if self._blackout_steps:
             row["blackout_wait"] = _wait(row.stream("blackout"))
+        self._sense.begin(row)
 
     # One step
 
@@ -188,6 +196,7 @@ class LaneFollowVector(MujocoTask):
         batch["lane_steps"] += ~crashed
         if self._blackout_steps:
             self._advance_blackouts(batch)
+        self._sense.advance(batch)
 
     def _advance_blackouts(self, batch: Batch) -> None:
         left, wait = batch["blackout"], batch["blackout_wait"]
@@ -200,10 +209,7 @@ class LaneFollowVector(MujocoTask):
 
     def _road(self, batch: Batch) -> Floats:
         """Columns S, LATERAL, HEADING_ERROR, CURVATURE of the rows' rear axles, `[n, 4]`."""
-        return batch.cached("road", self._locate)
-
-    def _locate(self, batch: Batch) -> Floats:
-        return self._atlas.locate(batch.rows, batch.qpos)
+        return locate(self._atlas, batch)
 
     def _lane_reward(self, batch: Batch, action: NDArray[Any]) -> Floats:
         road = self._road(batch)
@@ -226,31 +232,15 @@ class LaneFollowVector(MujocoTask):
             "success": (batch.steps >= self.max_steps) & ~batch["crashed"],
         }
 
-    # What is seen
+    def events(self) -> list[NDArray[Any]]:
+        """The events of each row in the last control step, with their times, see `EventCamera.recall`.
 
-    def _observe_state(self, batch: Batch) -> NDArray[np.float32]:
-        road, qpos, qvel = self._road(batch), batch.qpos, batch.qvel
-        ahead = self._atlas.at(batch.rows, road[:, S, None] + LOOK_AHEAD_M)[..., 5]
-        along, across = vehicle_velocity(qpos, qvel)
-        columns = [
-            road[:, LATERAL] / MAX_LATERAL_M,
-            road[:, HEADING_ERROR] / 0.3,
-            road[:, CURVATURE] * 2,
-            *(ahead * 2).T,
-            qvel[:, YAW],
-            qpos[:, STEER] / MAX_STEER_RAD,
-            qvel[:, STEER] / 5,
-            (along - SPEED_M_S) * 20,
-            across * 20,
-        ]
-        state: NDArray[np.float32] = np.clip(np.stack(columns, axis=1), -5, 5).astype(np.float32)
-        return state
+        After the end of an episode, those of the next one's start: none.
 
-    def _observe_retina(self, batch: Batch) -> NDArray[np.float32]:
-        image = self._retina.render(self._atlas, batch.rows, batch.qpos)
-        if self._blackout_steps:
-            image[batch["blackout"] > 0] = 0
-        return image
+        Raises:
+            NeuroctlError: made without `observation="events"` and `event_time_stamps`.
+        """
+        return self._sense.events(self._batch)
 
     # The expert
 
@@ -311,21 +301,15 @@ class LaneFollow(SingleEnv):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(LaneFollowVector, **kwargs)
 
+    def events(self) -> NDArray[Any]:
+        """The events of the last control step, with their times, see `LaneFollowVector.events`."""
+        events: NDArray[Any] = self.vector.events()[0]
+        return events
+
 
 def build_track(key: int) -> Track:
     """The loop for `LOOP`, else the random track of this seed."""
     return loop_track() if key == LOOP else random_track(key)
-
-
-def lane_retina(camera: str, size: tuple[int, int]) -> PlaneRetina:
-    """What one of the vehicle's cameras sees of the road."""
-    return PlaneRetina(
-        forward_m=CAMERA_X_M,
-        height_m=CAMERA_HEIGHT_M,
-        pitch_deg=CAMERA_PITCH_DEG[camera],
-        fovy_deg=CAMERA_FOVY_DEG,
-        size=size,
-    )
 
 
 def stands(batch: Batch) -> NDArray[np.bool_]:
@@ -349,17 +333,6 @@ def lane_reward(road):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 
 @njit(cache=True, nogil=True)
-def vehicle_velocity(qpos, qvel):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Speed along and across the vehicle, m/s, `[2, n]`."""
-    out = np.empty((2, len(qpos)))
-    for i in range(len(qpos)):
-        cos, sin = np.cos(qpos[i, YAW]), np.sin(qpos[i, YAW])
-        out[0, i] = qvel[i, X] * cos + qvel[i, Y] * sin
-        out[1, i] = qvel[i, Y] * cos - qvel[i, X] * sin
-    return out
-
-
-@njit(cache=True, nogil=True)
 def pursuit_angle(goal, qpos):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Steering angle `[n]` whose circle leads through the goal: atan(2 L sin(alpha) / distance).
 
@@ -373,11 +346,6 @@ def pursuit_angle(goal, qpos):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
         angle = np.arctan(2 * WHEELBASE_M * left / max(dx * dx + dy * dy, 1e-6))
         out[i] = min(max(angle, -MAX_STEER_RAD), MAX_STEER_RAD)
     return out
-
-
-def _require(name: str, value: Any, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise NeuroctlError(f"unknown {name} {value!r}; allowed: {', '.join(map(repr, allowed))}")
 
 
 def _checked_seeds(seeds: Sequence[int]) -> tuple[int, int]:

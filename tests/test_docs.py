@@ -5,10 +5,13 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from neuroctl import registry
+from neuroctl.envs.mujoco_task import Batch
 from neuroctl.launch import cli
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +77,16 @@ def test_the_first_hour_can_be_typed(workspace, capsys):
             assert cli.main(shorten(command)) == 0, f"{command}\n{capsys.readouterr().err}"
     assert (workspace / "runs/dark.html").stat().st_size > 10_000
     assert (workspace / "datasets/noise.mp4").stat().st_size > 1_000
+
+
+def test_every_block_about_the_event_camera_runs(capsys):
+    scope: dict[str, Any] = {}
+    for _, text in blocks(ROOT / "docs/event_camera.md"):
+        exec(compile(text, "event_camera.md", "exec"), scope)
+    assert scope["obs"].sum() > 100
+    assert len(scope["events"]) > 1000
+    assert scope["counts"].sum() > 1000
+    assert all(len(events) for events in scope["env"].camera.events(Batch(scope["env"], np.arange(2))))
 
 
 def test_the_readme_names_programs_and_presets_that_exist():

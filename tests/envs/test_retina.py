@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from neuroctl.envs.ground import SKY, ground_grey
-from neuroctl.envs.lane_follow import LOOP, LaneFollowVector, build_track, lane_retina
+from neuroctl.envs.lane_follow import LOOP, LaneFollowVector, build_track
 from neuroctl.envs.lane_render import LaneRenderer, lane_model
+from neuroctl.envs.lane_senses import lane_retina
 from neuroctl.envs.opengl import NoOpenGLError, open_renderer
 from neuroctl.envs.retina import CAMERA_SIZE, LEVELS, Averager, RayRetina, area_weights, ray_directions
 from neuroctl.envs.track_atlas import TrackAtlas
