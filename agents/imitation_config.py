@@ -76,7 +76,9 @@ class ImitationConfig(AgentConfig):
             ("frame_stack", "mlp"),
         ):
             if getattr(self, name) is not None and self.cell in OURS and self.cell not in cells.split():
-                raise NeuroctlError(f"agent.{name} has no effect with cell {self.cell!r}; leave it out")
+                raise NeuroctlError(
+                    f"agent.{name} has no effect with cell {self.cell!r}; leave it out, or set it to None"
+                )
         if self.rank is not None and not 1 <= self.rank <= self.hidden_size:
             raise NeuroctlError(f"agent.rank must be in 1..{self.hidden_size} (hidden_size), got {self.rank}")
         least = 0.1 if self.cell == "ncp" else 0  # that of ncps.wirings.AutoNCP

@@ -1,4 +1,4 @@
-"""Speed of the retinas against `mujoco.Renderer`, as ratios measured in one run.
+"""Speed of the retinas against `mujoco.Renderer`, and of the event camera against a retina, as ratios of one run.
 
 python benchmarks/retina.py
 
@@ -46,9 +46,12 @@ FLAT = [int(mujoco.mjtRndFlag.mjRND_SHADOW), int(mujoco.mjtRndFlag.mjRND_REFLECT
 class RenderedLane(LaneFollowVector):
     """The same environment, whose retina is the averaged picture of `mujoco.Renderer` at 32 x 128."""
 
-    def _observe_retina(self, batch):
-        if not hasattr(self, "lane"):
-            self.lane, self.averager = LaneRenderer(build_track(-1), CAMERA_SIZE), Averager(self._retina_size)
+    def __init__(self, num_envs, retina_size):
+        super().__init__(num_envs, observation="retina", retina_size=retina_size)
+        self.lane, self.averager = LaneRenderer(build_track(-1), CAMERA_SIZE), Averager(retina_size)
+        self._observe = self._observe_rendered
+
+    def _observe_rendered(self, batch):
         frames: Iterator[Any] = (self.lane.render(build_track(-1), qpos, "near") for qpos in batch.qpos)
         return np.stack([self.averager(frame[..., 0] / np.float32(255)) for frame in frames])
 
@@ -72,11 +75,11 @@ def alternate(calls):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def compare_scene():
+def compare_scene(size):
     model = mujoco.MjModel.from_xml_string(SCENE)
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    retina, renderer = RayRetina(model, "eye", size=(32, 32)), open_renderer(model, 32, 32)
+    retina, renderer = RayRetina(model, "eye", size=(size, size)), open_renderer(model, size, size)
     grey = np.array([0.299, 0.587, 0.114], np.float32) / 255
 
     def render():
@@ -89,18 +92,34 @@ def compare_scene():
     return result
 
 
+def stepper(env):
+    env.reset(seed=0)
+    return lambda: env.step(env.unwrapped.expert_action())
+
+
 def compare_lane(num_envs=16):
     ours = gym.make_vec("neuroctl/LaneFollow-v0", num_envs=num_envs, observation="retina", retina_size=(16, 64))
-    theirs = RenderedLane(num_envs, observation="retina", retina_size=(16, 64))
-
-    def stepper(env):
-        env.reset(seed=0)
-        return lambda: env.step(env.unwrapped.expert_action())
-
+    theirs = RenderedLane(num_envs, (16, 64))
     calls = [("PlaneRetina", stepper(ours), 40), ("mujoco.Renderer", stepper(theirs), 4)]
     result = {name: value / num_envs for name, value in alternate(calls).items()}
     theirs.lane.close()
     return result
+
+
+def compare_events(num_envs=16):
+    """Steps with a retina, and with an event camera that sees the same 32 x 128 pixels."""
+    options: dict[str, dict[str, Any]] = {
+        "retina": {"observation": "retina", "retina_size": CAMERA_SIZE},
+        **{model: {"observation": "events", "event_model": model} for model in ("linear", "log", "noisy")},
+    }
+    calls = [(name, stepper(LaneFollowVector(num_envs, max_steps=10_000, **o)), 40) for name, o in options.items()]
+    return {name: value / num_envs for name, value in alternate(calls).items()}
+
+
+def show_events(title, result):
+    print(title)
+    for name, value in result.items():
+        print(f"  {name:18s} {1 / value:10.0f} steps/s  {value * 1e6:8.1f} us  {value / result['retina'] - 1:+6.0%}")
 
 
 def show(title, unit, result):
@@ -112,8 +131,10 @@ def show(title, unit, result):
 
 
 def main():
-    show("retina of 32 x 32, four geoms", "frames", compare_scene())
+    show("retina of 16 x 16, four geoms (target: 20 times as fast)", "frames", compare_scene(16))
+    show("retina of 32 x 32, four geoms", "frames", compare_scene(32))
     show("LaneFollow, retina of 16 x 64 from 32 x 128, 16 environments, with the expert", "steps", compare_lane())
+    show_events("LaneFollow, event camera of 32 x 128 against a retina of that size (target: +30 %)", compare_events())
 
 
 if __name__ == "__main__":

@@ -32,8 +32,10 @@ class StateSense:
         streams: names of the random streams that are drawn from.
     """
 
-    space: gym.spaces.Box = gym.spaces.Box(-2.0, 2.0, (4,), np.float32)
     streams: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.space: gym.spaces.Box = gym.spaces.Box(-2.0, 2.0, (4,), np.float32)
 
     def variables(self) -> dict[str, NDArray[Any]]:
         """Task variables that are needed."""
@@ -56,6 +58,7 @@ class RetinaSense(StateSense):
     """Grey images in [0, 1], `[16, 16]`; or the sums of their darkness over rows and columns, `[32]`."""
 
     def __init__(self, sums: bool) -> None:
+        super().__init__()
         self._sums = sums
         self.space = gym.spaces.Box(0.0, 1.0, (2 * PIXELS,) if sums else (PIXELS, PIXELS), np.float32)
 

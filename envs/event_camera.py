@@ -48,6 +48,8 @@ MOST_PIXELS = 4096
 STREAM = "events"
 """Name of the random stream; task variables are called `events/...`."""
 
+_BITS_OF_ONE = np.float32(1).view(np.uint32)
+
 Memory = dict[str, NDArray[Any]]
 """What the cameras of n rows remember: name -> array `[n, ...]`."""
 Generators = Sequence[np.random.Generator]
@@ -325,10 +327,14 @@ class EventCamera:
             raise NeuroctlError(
                 f"images for an event camera are {found}; expected numbers (n, {self.size[0]}, {self.size[1]})"
             )
-        if given.size and not (given.min() >= 0 and given.max() <= 1):
-            wrong = given[~((given >= 0) & (given <= 1))][0]
-            raise NeuroctlError(f"images for an event camera hold {wrong}; allowed: intensities from 0 to 1")
-        return np.ascontiguousarray(given, np.float32)
+        with np.errstate(over="ignore"):
+            frames = np.ascontiguousarray(given, np.float32)
+        # As unsigned integers, all that is negative, above 1 or no number is greater than the bits of 1.
+        if frames.size and frames.view(np.uint32).max() > _BITS_OF_ONE:
+            wrong = frames[~((frames >= 0) & (frames <= 1))]
+            if wrong.size:
+                raise NeuroctlError(f"images for an event camera hold {wrong[0]:g}; allowed: intensities from 0 to 1")
+        return frames
 
     def _require_generators(self, generators: Generators, rows: int) -> None:
         if len(generators) != (rows if self.streams else 0):

@@ -9,7 +9,7 @@
 
 The kernels are scalar loops, so that what a pixel does depends on its own values alone. They take rows of pixels
 without a branch, which the compiler vectorises; only where the time of an event matters do they go through the pixels
-one by one.
+one by one. What is marked `inline="always"` must be: arrays that leave the function are not known to be apart.
 """
 
 from __future__ import annotations
@@ -172,14 +172,16 @@ def grey_curve(log_eps: float) -> Floats:
 
 @njit(cache=True, nogil=True, inline="always")
 def brightness(row, log_eps, table, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Write `curve` of float32 intensities `[m]` in [0, 1] to `out`; grey levels are looked up, with equal bits."""
+    """Write `curve` of float32 intensities `[m]` in [0, 1] to `out`; grey levels k/255 are looked up."""
     others = 0
     for c in range(len(row)):
         out[c] = table[np.int64(row[c] * np.float32(255) + np.float32(0.5)) & 255]
     for c in range(len(row)):
-        others += np.float32(np.int32(row[c] * np.float32(255) + np.float32(0.5))) / np.float32(255) != row[c]
+        grey = row[c] * np.float32(255)
+        others += np.floor(grey) != grey
     for c in range(len(row) if others > 0 else 0):
-        if LEVELS[np.int64(row[c] * np.float32(255) + np.float32(0.5))] != row[c]:
+        grey = row[c] * np.float32(255)
+        if np.floor(grey) != grey:
             out[c] = curve(np.float64(row[c]), log_eps)
 
 

@@ -47,11 +47,11 @@ class StateSense:
         streams: names of the random streams that are drawn from.
     """
 
-    space: gym.spaces.Box = gym.spaces.Box(-5.0, 5.0, (8 + len(LOOK_AHEAD_M),), np.float32)
     streams: tuple[str, ...] = ()
 
     def __init__(self, atlas: TrackAtlas) -> None:
         self._atlas = atlas
+        self.space: gym.spaces.Box = gym.spaces.Box(-5.0, 5.0, (8 + len(LOOK_AHEAD_M),), np.float32)
 
     def variables(self) -> dict[str, NDArray[Any]]:
         """Task variables that are needed."""

@@ -8,7 +8,6 @@ it began each episode with is in `learning/000000`.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,17 @@ from .checkpoint import read_checkpoint, verify_checkpoint, write_checkpoint
 from .contracts import Observation
 from .episode_codec import decode_episode, encode_episode, unflatten
 from .errors import DamagedFileError, FormatVersionError, NeuroctlError
-from .storage import append_line, atomic_write, cut_torn_line, is_unused, read_json, sha256, whole_lines
+from .storage import (
+    append_line,
+    atomic_create,
+    atomic_write,
+    cut_torn_line,
+    is_unused,
+    only_writer,
+    read_json,
+    sha256,
+    whole_lines,
+)
 from .versions import differences
 
 FORMAT = 1
@@ -206,20 +215,18 @@ class Recording:
             NeuroctlError: the folder holds a recording made with other settings, or other files.
         """
         folder = Path(path)
-        if (folder / "dataset.json").exists():
-            recording = cls(folder)
-            old, new = (json.loads(json.dumps(asdict(i))) for i in (recording.info, info))
-            differing = [key for key in new if old[key] != new[key]]
-            if differing:
-                detail = "; ".join(f"{k}: {old[k]!r} there, {new[k]!r} asked" for k in differing)
-                raise NeuroctlError(f"{folder} holds a recording with other settings ({detail}); choose another folder")
-            return recording
-        if not is_unused(folder):
-            raise NeuroctlError(f"{folder} is not empty and holds no recording; choose another folder")
         content = _json(info)
+        if not is_unused(folder) and not (folder / "dataset.json").exists():
+            raise NeuroctlError(f"{folder} is not empty and holds no recording; choose another folder")
         (folder / "episodes").mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / "dataset.json", content)
-        return cls(folder)
+        if not (folder / "dataset.json").exists():
+            atomic_create(folder / "dataset.json", content)
+        recording = cls(folder)
+        old, new = (json.loads(json.dumps(asdict(i))) for i in (recording.info, info))
+        if differing := [key for key in new if old[key] != new[key]]:
+            detail = "; ".join(f"{k}: {old[k]!r} there, {new[k]!r} asked" for k in differing)
+            raise NeuroctlError(f"{folder} holds a recording with other settings ({detail}); choose another folder")
+        return recording
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -228,13 +235,7 @@ class Recording:
         Raises:
             NeuroctlError: another process is writing.
         """
-        with (self.path / "index.jsonl").open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise NeuroctlError(
-                    f"{self.path} is being recorded into by another process: wait for it, or choose another folder"
-                ) from None
+        with only_writer(self.path, "recorded into"):
             cut_torn_line(self.path / "index.jsonl")
             for leftover in self.path.rglob(".*.tmp-*"):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()

@@ -121,8 +121,11 @@ def _readable(
 def _replay_physics(recording: Recording, numbers: Sequence[int], progress: Progress) -> Replay:
     info = recording.info
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    lost = [f"{name} is in the folder but not in the index" for name in recording.unindexed()]
-    notes = [*_model_note(info), *recording.version_differences(), *lost]
+    strays = [f"{name} is in the folder but not in the index" for name in recording.unindexed()]
+    notes = [*_model_note(info), *recording.version_differences(), *strays]
+    if info.learning:
+        lost = [n for n in numbers if not recording.has_learning_state(n)]
+        notes += [f"the learning state of episode {n} is missing or damaged: --policy cannot repeat it" for n in lost]
     exact, differences, damaged = [], [], list(recording.damaged_lines)
     try:
         for episode in _readable(recording, numbers, damaged, progress):
@@ -216,6 +219,11 @@ def _replay_policy(recording: Recording, numbers: Sequence[int], player: Player,
         raise NeuroctlError(f"{recording.path} was recorded by {info.agent!r}, which is no policy; use mode physics")
     notes = recording.version_differences()
     if info.policy_hash != player.policy_hash():
+        if info.learning:
+            raise NeuroctlError(
+                f"{player.name} is not the policy that was recorded: an agent that learned is replayed from its own "
+                f"checkpoint ({info.checkpoint} of {info.agent})"
+            )
         notes.insert(0, f"the policy differs: recorded {info.policy_hash[:12]}, here {player.policy_hash()[:12]}")
     env = make_env(info.env_id, 1, info.env_kwargs)
     exact, differences, damaged = [], [], list(recording.damaged_lines)

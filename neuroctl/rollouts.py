@@ -27,6 +27,7 @@ from .recorder import Recorder, dataset_info, scalar_columns
 from .recording import Recording
 from .run import Run, agent_with, environment_spaces, tree_hash
 from .scripted import NAMES, ScriptedAgent
+from .shift import shift_stack
 from .streams import derive_seed, episode_seed
 from .vector import Vector, make_env, spaces_of
 
@@ -108,7 +109,7 @@ def make_shards(
         Shard(
             env_id=env_id,
             env_kwargs=dict(env_kwargs),
-            shifts=tuple(shifts),
+            shifts=shift_stack(shifts),
             seeds=tuple(episode_seed(seed, start + row) for row in range(width)),
             count=min(width, episodes - start),
             seed=shard_seed(seed, start // width),

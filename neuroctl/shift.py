@@ -72,7 +72,10 @@ class Shift:
             return dict(options)
         merged = dict(options.get("dynamics") or {})
         for key, value in changes.items():
-            merged[key] = cls.combined(merged[key], value) if key in merged else value
+            try:
+                merged[key] = cls.combined(merged[key], value) if key in merged else value
+            except TypeError:
+                raise NeuroctlError(f"dynamics {key!r} is {merged[key]!r}; allowed: a number, or one per row") from None
         return {**options, "dynamics": merged}
 
 
@@ -90,6 +93,17 @@ def check_severity(name: str, severity: Any) -> int:
     if not valid:
         raise NeuroctlError(f"severity {severity!r} of shift {name!r}; allowed: 0 to {MAX_SEVERITY}")
     return value
+
+
+def shift_stack(shifts: Sequence[str]) -> tuple[str, ...]:
+    """A stack of shifts as a tuple.
+
+    Raises:
+        NeuroctlError: not a sequence of strings such as `"gain:3"`.
+    """
+    if isinstance(shifts, str) or not all(isinstance(shift, str) for shift in shifts):
+        raise NeuroctlError(f"shifts must be a list of strings such as ['gain:3'], not {shifts!r}")
+    return tuple(shifts)
 
 
 def parse_shift(text: str) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """Files that are whole or absent: atomic writes, hashes, and nested state as safetensors + JSON (never pickle)."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from .errors import DamagedFileError
+from .errors import DamagedFileError, NeuroctlError
 
 
 def sha256(data: bytes | Path) -> str:
@@ -47,6 +48,38 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         _remove(temporary)
         raise
     fsync_path(path.parent)
+
+
+def atomic_create(path: Path, data: str) -> bool:
+    """Write `path` as `atomic_write` does unless it exists, whoever else is trying; whether it was written."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    atomic_write(temporary, data)
+    try:
+        os.link(temporary, path)
+    except (FileExistsError, FileNotFoundError):  # another process was first, or has tidied up since
+        return False
+    finally:
+        _remove(temporary)
+    fsync_path(path.parent)
+    return True
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path, doing: str) -> Iterator[None]:
+    """Inside the block no other process is in such a block for this folder.
+
+    Raises:
+        NeuroctlError: another process is; `doing` says what it does with the folder.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        message = f"{folder} is being {doing} by another process: wait for it, or choose another folder"
+        raise NeuroctlError(message) from None
+    finally:
+        os.close(handle)
 
 
 def _remove(temporary: Path) -> None:

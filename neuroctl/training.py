@@ -25,7 +25,7 @@ from .progress import NoProgress, Progress
 from .recording import Recording
 from .rollouts import Player, record_player
 from .run import Run, environment_spaces, make_agent
-from .storage import atomic_write
+from .storage import atomic_write, only_writer
 from .streams import derive_seed
 from .vector import can_restore, make_env, spaces_of
 
@@ -81,7 +81,8 @@ def train(
     else:
         raise NeuroctlError(f"give a TrainConfig (registry.presets.load(NAME)()) or a run to resume, not {config!r}")
     try:
-        _Trainer(run, progress or _silent).go()
+        with only_writer(run.path, "trained"):
+            _Trainer(run, progress or _silent).go()
     except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
         raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
     return run

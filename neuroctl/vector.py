@@ -20,7 +20,7 @@ from . import registry
 from .adapters import DenseFinalObs, NextStepToSameStep
 from .contracts import Spaces
 from .errors import NeuroctlError, UnknownNameError
-from .shift import parse_shift
+from .shift import parse_shift, shift_stack
 
 Vector = VectorEnv[Any, Any, Any]
 EnvState = dict[str, NDArray[Any]]
@@ -46,13 +46,11 @@ def make_env(
     if not isinstance(kwargs or {}, Mapping):
         raise NeuroctlError(f"environment options must be a dict such as {{'max_steps': 100}}, got {kwargs!r}")
     options = dict(kwargs or {})
-    if isinstance(shifts, str):
-        raise NeuroctlError(f"shifts must be a list such as [{shifts!r}], not a string")
     if not isinstance(options.get("dynamics") or {}, Mapping):
         raise NeuroctlError(f"dynamics must be a dict such as {{'gain': 0.8}}, got {options['dynamics']!r}")
     if num_envs < 1:
         raise NeuroctlError(f"num_envs must be >= 1, got {num_envs}")
-    parsed = [(registry.shifts.load(name), severity) for name, severity in map(parse_shift, shifts)]
+    parsed = [(registry.shifts.load(name), severity) for name, severity in map(parse_shift, shift_stack(shifts))]
     shifted = _shifted_options(env_id, options, parsed)
     try:
         env = _to_contract(_make(env_id, num_envs, shifted), env_id)

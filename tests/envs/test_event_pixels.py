@@ -31,7 +31,9 @@ def test_lin_log_curve_is_that_of_v2e():
 
 @pytest.mark.parametrize("eps", [0.0, 0.001])
 def test_grey_levels_and_other_values_have_the_bits_of_the_curve(eps):
-    values = np.concatenate([LEVELS, np.random.default_rng(0).random(300, np.float32), np.float32([0, 1, 1e-30])])
+    values = np.concatenate(
+        [LEVELS, np.random.default_rng(0).random(300, np.float32), np.array([0, 1, 1e-30], np.float32)]
+    )
     mixed = np.random.default_rng(1).permutation(values)
     expected = np.array([curve(float(value), eps) for value in mixed])
     assert np.array_equal(lit(mixed, eps), expected)

@@ -1,5 +1,6 @@
 """An agent that learns while it is recorded: its updates can be repeated, and a kill changes no bit."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import neuroctl.recording
 from neuroctl.errors import NeuroctlError
 from neuroctl.learning import repeat_learning
 from neuroctl.recording import Recording
@@ -141,3 +143,40 @@ def test_two_processes_do_not_record_into_one_folder(tmp_path: Path) -> None:
     ):
         record("random", tmp_path, episodes=4, env_id=POINT, width=2)
     assert len(record("random", tmp_path, episodes=4, env_id=POINT, width=2)) == 4
+
+
+def test_a_recorder_that_waited_sees_what_the_other_wrote(tmp_path: Path) -> None:
+    stale = record("random", tmp_path, episodes=2, env_id=POINT, width=2)
+    record("random", tmp_path, episodes=4, env_id=POINT, width=2)
+    assert len(stale) == 2
+    with stale.writing():
+        assert len(stale) == 4
+
+
+def test_of_two_that_start_a_recording_at_once_one_describes_it(tmp_path: Path, monkeypatch: Any) -> None:
+    info = record("random", tmp_path / "a", episodes=1, seed=1, env_id=POINT, width=2).info
+    other = dataclasses.replace(info, seed=2)
+    create = neuroctl.recording.atomic_create
+
+    def late(path: Path, content: str) -> bool:
+        monkeypatch.undo()
+        Recording.create(tmp_path / "b", info)  # another process comes first
+        return create(path, content)
+
+    monkeypatch.setattr(neuroctl.recording, "atomic_create", late)
+    with pytest.raises(NeuroctlError, match=r"other settings \(seed: 1 there, 2 asked\)"):
+        Recording.create(tmp_path / "b", other)
+    assert Recording(tmp_path / "b").info == info
+
+
+def test_a_learner_is_replayed_from_its_own_checkpoint_only(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    record(run_folder(tmp_path / "run"), path, episodes=2, seed=3, learn=True)
+    other = Run.create(preset(), tmp_path / "other")
+    agent = LinearAgent(LinearConfig(noise=0.5), preset_spaces(), seed=2)
+    other.checkpoints.save(10, {"agent": agent.state_dict()})
+    with pytest.raises(NeuroctlError, match="is not the policy that was recorded"):
+        replay(path, mode="policy", source=other.path)
+    (path / "learning" / "000001" / "agent.json").unlink()
+    notes = replay(path).notes
+    assert notes == ["the learning state of episode 1 is missing or damaged: --policy cannot repeat it"]

@@ -27,6 +27,7 @@ from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.metrics import TIME_FIELDS
 from neuroctl.rollouts import record
 from neuroctl.run import Run, tree_hash
+from neuroctl.storage import only_writer
 from neuroctl.streams import EpisodeStreams, pack_generator, stream, unpack_generator
 from neuroctl.training import TrainingInterruptedError, train
 
@@ -665,3 +666,9 @@ def test_dagger_collects_the_policys_own_episodes_with_the_experts_labels(whole)
     assert len(recording) == 3
     assert any(not np.array_equal(recording.episode(n).label, recording.episode(n).action) for n in range(3))
     assert run.checkpoints.load()[1]["trainer"]["rounds"] == names
+
+
+def test_one_run_is_not_trained_by_two_processes(tmp_path):
+    run = train(dataclasses.replace(preset("online"), steps=4, checkpoint_every=2), out=tmp_path / "run")
+    with only_writer(run.path, "trained"), pytest.raises(NeuroctlError, match="is being trained by another process"):
+        train(resume=run.path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from neuroctl import make_env, registry
+from neuroctl import evaluate, make_env, registry
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.vector import can_restore, current_obs, expert_action, get_state, set_state, spaces_of
 from tests.neuroctl.toys import BLIND, CART, POINT, Point
@@ -216,3 +216,11 @@ def test_the_expert_is_reached_through_all_wrappers() -> None:
 def test_environment_options_must_be_named() -> None:
     with pytest.raises(NeuroctlError, match=r"environment options must be a dict such as .*, got \[1\]"):
         make_env(CART, 1, [1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shifts", ["gain:3", [("gain", 3)]])
+def test_a_stack_of_shifts_is_a_list_of_strings(shifts: Any) -> None:
+    with pytest.raises(NeuroctlError, match="shifts must be a list of strings such as"):
+        make_env(POINT, 1, {}, shifts)
+    with pytest.raises(NeuroctlError, match="shifts must be a list of strings such as"):
+        evaluate("expert", env_id=POINT, shifts=shifts)
