@@ -217,12 +217,12 @@ def test_the_target_is_seen_for_a_tenth_of_a_second_and_the_go_flag_rises_later(
 
 
 def test_go_signals_come_half_to_one_and_a_half_seconds_after_the_cue():
-    env, waits = ArmReachVector(20, task="delayed"), []
+    env, drawn = ArmReachVector(20, task="delayed"), []
     env.reset(seed=0)
     for _ in range(30):
-        waits.append((env.variable("go") - CUE_STEPS) * 0.02)
+        drawn.append((env.variable("go") - CUE_STEPS) * 0.02)
         env.reset()
-    waits = np.array(waits)
+    waits = np.array(drawn)
     assert waits.min() == pytest.approx(0.5, abs=0.021)
     assert waits.max() == pytest.approx(1.5, abs=0.021)
     assert waits.mean() == pytest.approx(1.0, abs=0.05)

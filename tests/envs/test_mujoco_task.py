@@ -111,7 +111,12 @@ def test_forces_on_the_joints_act_as_torques_of_the_motors_do():
 
 def test_no_force_changes_no_bit_and_forces_see_the_state_before_the_step():
     act, seen = actions(40, 2), []
-    free = arm.make_arm(2, force=lambda batch: seen.append(batch.qvel.copy()) or 0 * batch.qvel)
+
+    def nothing(batch):
+        seen.append(batch.qvel.copy())
+        return 0 * batch.qvel
+
+    free = arm.make_arm(2, force=nothing)
     obs = rollout(free, act=act)
     assert obs.tobytes() == rollout(arm.make_arm(2), act=act).tobytes()
     assert np.array(seen) == pytest.approx(obs[:-1, :, 4:6] * 10, abs=1e-5)

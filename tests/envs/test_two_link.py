@@ -8,7 +8,12 @@ from neuroctl.envs.arms import PLANAR2, arm_xml, scale_arm
 from neuroctl.envs.dynamics import build_models, dynamics_table, load_model
 from neuroctl.envs.two_link import two_link_steps, two_link_table
 
-FACTORS = {"mass": [1, 2000, 30], "damping": [1, 2, 0.1], "gain": [1, 0.5, 3], "friction": [1, 1, 0.5]}
+FACTORS: dict[str, list[float]] = {
+    "mass": [1, 2000, 30],
+    "damping": [1, 2, 0.1],
+    "gain": [1, 0.5, 3],
+    "friction": [1, 1, 0.5],
+}
 
 
 def arms():
@@ -47,7 +52,8 @@ def test_rows_do_not_depend_on_their_neighbours():
     _, _, table = arms()
     rng = np.random.default_rng(1)
     state = rng.uniform(-3.2, 3.2, (4, 3, 2))
-    together = two_link_steps(table, *state, 2, 0.01)
+    together = two_link_steps(table, state[0], state[1], state[2], state[3], 2, 0.01)
     for i in range(3):
-        alone = two_link_steps(table[i : i + 1], *state[:, i : i + 1], 2, 0.01)
+        one = state[:, i : i + 1]
+        alone = two_link_steps(table[i : i + 1], one[0], one[1], one[2], one[3], 2, 0.01)
         assert all(a[0].tobytes() == b[i].tobytes() for a, b in zip(alone, together, strict=True))

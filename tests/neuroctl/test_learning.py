@@ -16,6 +16,7 @@ from neuroctl.recording import Recording
 from neuroctl.replaying import replay
 from neuroctl.rollouts import Shard, make_shards, record, shard_seed
 from neuroctl.run import Run
+from neuroctl.storage import atomic_create
 from neuroctl.vector import make_env
 from tests.neuroctl.toys import POINT, LinearAgent, LinearConfig, linear_player, preset, record_learning_points
 
@@ -156,7 +157,7 @@ def test_a_recorder_that_waited_sees_what_the_other_wrote(tmp_path: Path) -> Non
 def test_of_two_that_start_a_recording_at_once_one_describes_it(tmp_path: Path, monkeypatch: Any) -> None:
     info = record("random", tmp_path / "a", episodes=1, seed=1, env_id=POINT, width=2).info
     other = dataclasses.replace(info, seed=2)
-    create = neuroctl.recording.atomic_create
+    create = atomic_create
 
     def late(path: Path, content: str) -> bool:
         monkeypatch.undo()

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from neuroctl.episode_codec import decode_episode
 from neuroctl.errors import DamagedFileError, FormatVersionError, NeuroctlError
-from neuroctl.recording import (
-    Recording,
-    decode_episode,
-)
+from neuroctl.recording import Recording
 from neuroctl.rollouts import record
 from neuroctl.storage import is_unused
 from tests.neuroctl.toys import POINT, record_points
