@@ -177,6 +177,42 @@ class RecurrentWeights(nn.Module):
         low_rank, full = iter(product.unbind(0)), iter(dense.view(-1, self.n, self.n).unbind(0))
         return torch.cat([next(low_rank if name in self.factorised else full) for name in self.maps])
 
+    @torch.no_grad()
+    def hold(self, name: str, most: int) -> Tensor:
+        """Let units hand their state on in one map: their rows become those of the identity.
+
+        Only units whose synapse onto themselves exists can, and of a factorised map no more than its rank.
+
+        Args:
+            name: of the map.
+            most: number of units at most.
+
+        Returns:
+            The units, the first that can.
+
+        Raises:
+            UnknownNameError: there is no such map.
+        """
+        own = self.map_weight(name).new_ones(self.n) if self.synapses is None else self.synapses.diagonal()
+        if name not in self.factorised:
+            k = [other for other in self.maps if other not in self.factorised].index(name)
+            units = own.nonzero().flatten()[:most]
+            rows = cast(Tensor, self.dense).view(-1, self.n, self.n)[k]
+            rows[units] = 0.0
+            rows[units, units] = 1.0
+            return units
+        k = self.factorised.index(name)
+        W1, mask = cast(Tensor, self.W1)[k], cast(Tensor, self.mask)[k]
+        units = (own * mask.diagonal()).nonzero().flatten()[: min(most, W1.shape[1])]
+        W1[units] = 0.0
+        if self.W2 is None:
+            W1[units, units] = 1.0
+            return units
+        factors = torch.arange(len(units))
+        W1[:, factors], self.W2[k, factors] = 0.0, 0.0
+        W1[units, factors], self.W2[k, factors, units] = 1.0, 1.0
+        return units
+
     def map_weight(self, name: str) -> Tensor:
         """The matrix `[n, n]` of one map.
 

@@ -35,7 +35,7 @@ def export_onnx(policy: nn.Module, observation_space: gym.Space[Any], path: str 
     Args:
         policy: a `CellPolicy`.
         observation_space: of one observation.
-        path: the file.
+        path: the file; its folder is made if there is none.
 
     Returns:
         The file.
@@ -48,6 +48,8 @@ def export_onnx(policy: nn.Module, observation_space: gym.Space[Any], path: str 
             raise NeuroctlError(f"ONNX export needs the package {package}: pip install 'neuroctl[onnx]'")
     if not isinstance(policy, CellPolicy):
         raise NeuroctlError(f"ONNX export takes a policy of encoder, cell and readout; got {type(policy).__name__}")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     step = _Step(copy.deepcopy(policy).cpu().eval())
     obs = torch.from_numpy(np.zeros((2, *(observation_space.shape or ())), observation_space.dtype))
     states = _flat(policy.initial_state(2))
@@ -65,7 +67,6 @@ def export_onnx(policy: nn.Module, observation_space: gym.Space[Any], path: str 
             dynamic_shapes=({0: batch}, {0: batch}, tuple({0: batch} for _ in states)),
         )
     assert program is not None
-    path = Path(path)
     program.save(path, external_data=False)
     return path
 

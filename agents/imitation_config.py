@@ -32,6 +32,8 @@ class ImitationConfig(AgentConfig):
     """Form of the CfC, also in an ncp; default when absent."""
     frame_stack: int | None = None
     """Observations that the mlp sees at once; 1 when absent."""
+    memory_steps: int | None = None
+    """Steps that the cell remembers before it has learned (see `Cell.remember`); its usual start when absent."""
     features: int = 64
     """Outputs of the encoder below the cell."""
     head: Literal["gaussian", "squashed", "categorical"] | None = None
@@ -69,11 +71,16 @@ class ImitationConfig(AgentConfig):
             raise NeuroctlError(f"agent.burn_in must be >= 0, got {self.burn_in}")
         if self.frame_stack is not None and self.frame_stack < 1:
             raise NeuroctlError(f"agent.frame_stack must be >= 1, got {self.frame_stack}")
+        if self.memory_steps is not None and self.memory_steps < 2:
+            raise NeuroctlError(f"agent.memory_steps must be >= 2, got {self.memory_steps}")
+        if self.memory_steps is not None and self.cfc_mode not in (None, "default"):
+            raise NeuroctlError(f"agent.memory_steps has no effect with cfc_mode {self.cfc_mode!r}; 'default' has it")
         for name, cells in (
             ("rank", "cfc lstm gru rnn ltc"),
             ("sparsity", "cfc lstm gru rnn ltc ncp"),
             ("cfc_mode", "cfc ncp"),
             ("frame_stack", "mlp"),
+            ("memory_steps", "cfc lstm gru rnn ltc"),
         ):
             if getattr(self, name) is not None and self.cell in OURS and self.cell not in cells.split():
                 raise NeuroctlError(

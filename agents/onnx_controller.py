@@ -62,14 +62,17 @@ class OnnxController:
             first: an episode begins with this observation; `[B]` for a batch.
 
         Raises:
-            NeuroctlError: the observation has another shape.
+            NeuroctlError: the observation has another shape or holds other values than finite numbers of `dtype`, or
+                `first` has another shape.
         """
-        batch = np.asarray(obs, dtype=self.dtype)
+        batch = self._checked(obs)
         single = batch.shape == self.observation_shape
         batch = batch[None] if single else batch
         if batch.shape[1:] != self.observation_shape or len(batch) == 0:
             expected = self.observation_shape
-            raise NeuroctlError(f"observation has shape {np.shape(obs)}; expected {expected} or (B, *{expected})")
+            raise NeuroctlError(f"observation has shape {batch.shape}; expected {expected} or (B, *{expected})")
+        if np.shape(first) not in ((), (len(batch),)):
+            raise NeuroctlError(f"first has shape {np.shape(first)}; expected () or ({len(batch)},)")
         if len(batch) != self._width:
             self._width, first = len(batch), True
             self._state = {name: np.zeros((len(batch), *s), dtype) for name, (s, dtype) in self._shapes.items()}
@@ -78,3 +81,20 @@ class OnnxController:
         self._state = dict(zip(self._shapes, states, strict=True))
         result: NDArray[Any] = action[0] if single else action
         return result
+
+    def _checked(self, obs: Any) -> NDArray[Any]:
+        """The observation in the controller's dtype; nothing between it and a robot looks at the values again."""
+        try:
+            given = np.asarray(obs)
+        except ValueError:
+            raise NeuroctlError("the observation is ragged: its rows have different lengths") from None
+        dtype = np.dtype(self.dtype)
+        if given.dtype.kind not in "fiub":
+            raise NeuroctlError(f"observation has dtype {given.dtype}; expected numbers such as {dtype}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            converted = given.astype(dtype)
+        if not np.isfinite(converted).all():
+            raise NeuroctlError(f"the observation is not finite (NaN, infinity, or beyond {dtype})")
+        if dtype.kind == "u" and not np.array_equal(converted, given):
+            raise NeuroctlError(f"observation lies in [{given.min()}, {given.max()}]; expected integers from 0 to 255")
+        return converted

@@ -133,6 +133,8 @@ def make_cell(config: ImitationConfig, seed: int, outputs: int) -> Cell:
     make = registry.cells.load(config.cell)
     options = {"outputs": outputs} if "outputs" in signature(make).parameters else {}
     cell: Cell = make(config, seed, **options)
+    if config.memory_steps is not None:
+        cell.remember(config.memory_steps)
     return cell
 
 

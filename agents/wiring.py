@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ class Wiring:
             NeuroctlError: shapes that do not fit, values other than -1, 0, 1, neurons that are in no layer or in two.
         """
         for name in ("sensory", "recurrent"):
-            given = np.asarray(getattr(self, name))
-            if given.ndim != 2 or not np.isin(given, (-1, 0, 1)).all():
+            try:
+                given = np.asarray(getattr(self, name))
+            except ValueError:
+                raise NeuroctlError(f"wiring.{name} is ragged: its rows have different lengths") from None
+            if given.ndim != 2 or given.dtype.kind not in "iufb" or not np.isin(given, (-1, 0, 1)).all():
                 raise NeuroctlError(f"wiring.{name} must be a matrix of -1, 0 and 1; got shape {given.shape}")
             matrix = np.array(given, dtype=np.int8)
             matrix.setflags(write=False)
@@ -56,10 +60,8 @@ class Wiring:
                 f"wiring.sensory must be [H, D] and wiring.recurrent [H, H]; got {list(self.sensory.shape)} and "
                 f"{list(self.recurrent.shape)}"
             )
-        if not 1 <= self.motors <= units:
-            raise NeuroctlError(f"motors must be in 1..{units}, the number of neurons; got {self.motors}")
-        if sorted(neuron for layer in self.layers for neuron in layer) != list(range(units)):
-            raise NeuroctlError(f"every one of the {units} neurons must be in one layer; got {self.layers}")
+        object.__setattr__(self, "motors", checked_integer("motors", self.motors, 1, units))
+        object.__setattr__(self, "layers", _checked_layers(self.layers, units))
 
     @property
     def inputs(self) -> int:
@@ -94,14 +96,13 @@ class Wiring:
 
         if not isinstance(wiring, ncps.wirings.Wiring):
             raise NeuroctlError(f"a wiring must come from ncps.wirings; got {type(wiring).__name__}")
-        if not isinstance(input_size, int) or input_size < 1:
-            raise NeuroctlError(f"input_size must be an integer >= 1, got {input_size!r}")
+        input_size = checked_integer("input_size", input_size, 1)
         theirs: Any = copy.deepcopy(wiring)
         if not theirs.is_built():
             try:
                 theirs.build(input_size)
-            except ValueError as error:
-                raise NeuroctlError(f"this wiring cannot be built for {input_size} inputs: {error}") from None
+            except (ValueError, MemoryError, OverflowError) as error:
+                raise NeuroctlError(f"this wiring cannot be built for {shown(input_size)} inputs: {error}") from None
         if theirs.input_dim != input_size:
             raise NeuroctlError(f"the wiring was built for {theirs.input_dim} inputs; this cell has {input_size}")
         layers = tuple(tuple(theirs.get_neurons_of_layer(k)) for k in range(theirs.num_layers))
@@ -117,18 +118,24 @@ class Wiring:
             units: H, at least `motors + 3`.
             motors: motor neurons.
             sparsity: 0.1 to 1 (exclusive), the fraction of synapses that is left out between layers.
-            seed: of the draw.
+            seed: of the draw, less than 2**32.
 
         Raises:
             NeuroctlError: a value outside its range.
         """
         import ncps.wirings
 
-        if motors < 1 or units < motors + 3:
+        units, motors = checked_integer("units", units, 1), checked_integer("motors", motors, 1)
+        seed = checked_integer("seed of an NCP", seed, 0, 2**32 - 1)
+        if units < motors + 3:
             raise NeuroctlError(f"an NCP needs motors >= 1 and units >= motors + 3; got {motors} motors, {units} units")
-        if not 0.1 <= sparsity < 1:
-            raise NeuroctlError(f"the sparsity of an NCP must be in [0.1, 1); got {sparsity}")
-        return cls.from_ncps(ncps.wirings.AutoNCP(units, motors, sparsity, seed), input_size)
+        if not is_number(sparsity) or not 0.1 <= sparsity < 1:
+            raise NeuroctlError(f"the sparsity of an NCP must be in [0.1, 1); got {shown(sparsity)}")
+        try:
+            theirs = ncps.wirings.AutoNCP(units, motors, sparsity, seed)
+        except (ValueError, MemoryError, OverflowError) as error:
+            raise NeuroctlError(f"an NCP of {shown(units)} units cannot be made: {error}") from None
+        return cls.from_ncps(theirs, input_size)
 
     def split(self) -> tuple[Self, ...]:
         """One wiring per layer, whose inputs are the neurons of the layer before.
@@ -151,3 +158,14 @@ class Wiring:
         motors = [len(layer) for layer in self.layers[:-1]] + [self.motors]
         layers = [(tuple(range(len(layer))),) for layer in self.layers]
         return tuple(type(self)(*part, m, k) for part, m, k in zip(parts, motors, layers, strict=True))
+
+
+def _checked_layers(layers: Any, units: int) -> tuple[tuple[int, ...], ...]:
+    """The layers, which hold each neuron once."""
+    try:
+        checked = tuple(tuple(checked_integer("a neuron", n, 0, units - 1) for n in layer) for layer in layers)
+    except TypeError:
+        raise NeuroctlError(f"layers must be tuples of neurons such as ((2, 3), (0, 1)); got {shown(layers)}") from None
+    if sorted(neuron for layer in checked for neuron in layer) != list(range(units)):
+        raise NeuroctlError(f"every one of the {units} neurons must be in one layer; got {shown(layers)}")
+    return checked

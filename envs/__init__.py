@@ -28,7 +28,7 @@ for _task in (
         id=f"neuroctl/{_task}",
         entry_point="neuroctl.envs.gymnasium_tasks:GymnasiumTask",
         vector_entry_point="neuroctl.envs.gymnasium_tasks:GymnasiumTaskVector",
-        kwargs={"task": _task},
+        kwargs={"registered": _task},
     )
 
 for _name, _target, _summary in (

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
 from .arms import Arm
-from .vector_tools import checked_count, shown
+from .vector_tools import checked_count, is_number
 
 CUE_STEPS = 5
 """The delayed task shows the target for 0.1 s."""
@@ -25,27 +21,13 @@ PERTURBATIONS = ("force-field", "rotation")
 ROTATION_DEG = 30.0
 
 
-def require(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Refuse a value that is not among those allowed.
-
-    Raises:
-        NeuroctlError: it is not.
-    """
-    if not isinstance(value, (str, bool, type(None))) or value not in allowed:
-        raise NeuroctlError(f"unknown {name} {shown(value)}; allowed: {', '.join(map(repr, allowed))}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
 def checked_share(share: float, target_set: str) -> float:
     """The share of held-out targets.
 
     Raises:
         NeuroctlError: not in [0, 1], or nothing is left out.
     """
-    if not (_is_number(share) and 0 <= share <= 1):
+    if not (is_number(share) and 0 <= share <= 1):
         raise NeuroctlError(f"held_out_share is {shown(share)}; allowed: a number from 0 to 1")
     if share and target_set != "train":
         raise NeuroctlError(f"held_out_share needs target_set='train'; found {target_set!r}")
@@ -77,7 +59,7 @@ def checked_strength(strength: float | None, perturbation: str | None, arm: Arm)
         return 0.0
     if strength is None:
         return arm.field_nsm if perturbation == "force-field" else ROTATION_DEG
-    if not _is_number(strength):
+    if not is_number(strength):
         unit = "N s/m" if perturbation == "force-field" else "degrees"
         raise NeuroctlError(f"perturbation_strength is {shown(strength)}; allowed: a finite number in {unit}")
     return float(strength)

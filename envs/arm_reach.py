@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
 from .arm_kinematics import ArmKinematics, cos_sin, curl_torque
@@ -24,17 +25,15 @@ from .arm_options import (
     checked_share,
     checked_steps,
     checked_strength,
-    require,
 )
 from .arm_render import draw_arm
 from .arms import ARMS, CAMERA, TIP, arm_xml, scale_arm
 from .dynamics import Dynamics
 from .mujoco_batch import Batch, Floats, Row
 from .mujoco_task import MujocoTask
-from .opengl import NoOpenGLError
 from .single_env import SingleEnv
 from .two_link import two_link_steps, two_link_table
-from .vector_tools import array_of, checked_count, shown
+from .vector_tools import array_of, checked_count, is_default, require
 
 CONTROL_DT_S = 0.02
 
@@ -55,12 +54,16 @@ class ArmReachVector(MujocoTask):
         perturbation: None, `"force-field"` or `"rotation"`.
         perturbation_strength: of the force field in N s/m, of the rotation in degrees; None is the arm's default.
         block_episodes: blocks of that many episodes are without and with the perturbation in turn, beginning without;
-            None perturbs every episode. They are counted from a seeded reset: where each episode has its own seed (as
-            in evaluation), all belong to the first block.
+            None perturbs every episode. They are counted from a seeded reset, row by row, as a learner meets them in
+            training; `info["perturbed"]` says where they are. `evaluate` and `record` give each episode its own seed,
+            so that it can be played alone: there all belong to the first block, and the two conditions are two runs,
+            with and without `perturbation`.
         max_steps: control steps of 20 ms after which an episode is truncated; None is the default of arm and task.
         dynamics: factors and delays, see `neuroctl.envs.dynamics`.
         render_mode: None or `"rgb_array"`.
     """
+
+    rebuilt = (*MujocoTask.rebuilt, "_kinematics", "_links")
 
     def __init__(
         self,
@@ -121,6 +124,7 @@ class ArmReachVector(MujocoTask):
             scale=scale_arm,
             render_mode=render_mode,
             render_camera=CAMERA,
+            draw=self._draw_row,
         )
         self._target = None if target is None else self._checked_target(target)
 
@@ -131,9 +135,6 @@ class ArmReachVector(MujocoTask):
         self._tip_site = self.models[0].site(TIP).id
         compiled = self._arm.name == "planar2" and self._command == "torque"
         self._links = two_link_table(self.models) if compiled else None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_kinematics"}
 
     def _observations(self) -> gym.spaces.Box:
         dims, joints, extent = self._arm.dims, len(self._arm.joints), self._arm.extent_m
@@ -155,10 +156,13 @@ class ArmReachVector(MujocoTask):
             raise NeuroctlError(f"target and target_set={self._target_set!r} contradict each other; give one of them")
         point = given.astype(np.float64)
         kinematics = self._kinematics[0]
-        missed = _length(kinematics.tip(kinematics.posture(point, np.array(arm.home_rad))) - point)
-        if missed > arm.success_m:
+        with np.errstate(over="ignore"):  # however far
+            missed = math.dist(kinematics.tip(kinematics.posture(point, np.array(arm.home_rad))), point)
+        if not missed <= arm.success_m:
+            far = math.dist(point, arm.shoulder_m) > arm.reach_m
             raise NeuroctlError(
-                f"target {shown(tuple(point.tolist()))} is out of reach: arm={arm.name!r} misses it by {missed:.3f} m; "
+                f"target {shown(tuple(point.tolist()))} is out of reach: arm={arm.name!r} misses it by {missed:.3g} m"
+                f"{'' if far else ', its joints do not bend that far'}; "
                 f"allowed: points up to {arm.reach_m} m from its shoulder at {arm.shoulder_m} that its joints allow"
             )
         return point
@@ -311,19 +315,8 @@ class ArmReachVector(MujocoTask):
         clipped: NDArray[np.float32] = np.clip(action, -1.0, 1.0).astype(np.float32)
         return clipped
 
-    # Pictures
-
-    def render(self) -> Any:
-        """Frames `[B, 240, 320, 3]` of the scene; without OpenGL, drawings of the arm.
-
-        Raises:
-            NeuroctlError: the environment was made without `render_mode="rgb_array"`.
-        """
-        try:
-            return super().render()
-        except NoOpenGLError:
-            rows = zip(self._kinematics, self.views("qpos"), self.variable("target"), strict=True)
-            return np.stack([draw_arm(self._arm, kin.chain(qpos), target) for kin, qpos, target in rows])
+    def _draw_row(self, row: Row) -> NDArray[np.uint8]:
+        return draw_arm(self._arm, self._kinematics[row.index].chain(row.qpos), row["target"])
 
 
 class ArmReach(SingleEnv):
@@ -360,10 +353,14 @@ def held_out_targets(options: Mapping[str, Any], share: float) -> dict[str, Any]
     """Options of `ArmReach` under which a share of the episodes has held-out targets.
 
     Raises:
-        NeuroctlError: training does not leave them out.
+        NeuroctlError: training does not leave them out, or the option `held_out_share` is there already.
     """
-    if options.get("target_set", "all") != "train":
+    if not is_default(options.get("target_set", "all"), "train"):
         raise NeuroctlError("it needs target_set='train', which leaves targets out")
+    if not is_default(given := options.get("held_out_share", 0.0), 0.0):
+        raise NeuroctlError(
+            f"held_out_share is {shown(given)} already, from the options or an earlier place in the stack"
+        )
     return {**options, "held_out_share": share}
 
 

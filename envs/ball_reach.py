@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
 from .ball import (
@@ -25,13 +26,12 @@ from .ball import (
     REACH_M,
     scale_ball,
 )
-from .ball_senses import make_sense, require
+from .ball_senses import make_sense
 from .dynamics import Dynamics
 from .mujoco_batch import Batch, Floats, Row
 from .mujoco_task import MujocoTask
-from .opengl import NoOpenGLError
 from .single_env import SingleEnv
-from .vector_tools import shown
+from .vector_tools import is_number, require
 
 CONTROL_DT_S = 0.02
 TIMEOUT_S = 60.0
@@ -112,6 +112,7 @@ class BallReachVector(MujocoTask):
             scale=scale_ball,
             render_mode=render_mode,
             render_camera="top",
+            draw=draw_frame,
         )
 
     # Episodes and trials
@@ -148,19 +149,6 @@ class BallReachVector(MujocoTask):
     def _heading_reward(self, batch: Batch, action: NDArray[Any]) -> Floats:
         values: Floats = heading_reward(batch["from_m"], batch["to_m"], self._limit_rad, self._power)
         return values
-
-    # Pictures
-
-    def render(self) -> Any:
-        """Frames `[B, 240, 320, 3]` from above, drawn without OpenGL where there is none.
-
-        Raises:
-            NeuroctlError: the environment was made without `render_mode="rgb_array"`.
-        """
-        try:
-            return super().render()
-        except NoOpenGLError:
-            return np.stack([draw_frame(position) for position in self.views("qpos")])
 
 
 class BallReach(SingleEnv):
@@ -257,24 +245,20 @@ def reach_info(batch: Batch) -> dict[str, NDArray[Any]]:
     }
 
 
-def draw_frame(position: Floats) -> NDArray[np.uint8]:
-    """The plane, the goal and the ball at `position` `[2]` from above, `[240, 320, 3]`."""
+def draw_frame(row: Row) -> NDArray[np.uint8]:
+    """The plane, the goal and the ball from above, `[240, 320, 3]`."""
     y, x = np.mgrid[119.5:-120:-1, -159.5:160] * (2 * (HALF_SIDE_M + 1) / 240)
     frame = np.zeros((240, 320, 3), np.uint8)
     frame[np.maximum(abs(x), abs(y)) < HALF_SIDE_M] = round(255 * FLOOR_GREY)
     frame[np.sqrt(x * x + y * y) < GOAL_RADIUS_M] = 51, 178, 77
-    frame[np.sqrt((x - position[0]) ** 2 + (y - position[1]) ** 2) < RADIUS_M] = round(255 * BALL_GREY)
+    frame[np.sqrt((x - row.qpos[0]) ** 2 + (y - row.qpos[1]) ** 2) < RADIUS_M] = round(255 * BALL_GREY)
     return frame
 
 
 def _check_heading(reward: str, limit_deg: Any, power: Any) -> None:
-    if not (_is_number(limit_deg) and 0 < limit_deg <= 180):
+    if not (is_number(limit_deg) and 0 < limit_deg <= 180):
         raise NeuroctlError(f"heading_limit_deg is {shown(limit_deg)}; allowed: above 0, up to 180")
-    if not (_is_number(power) and 0 <= power < np.inf):
+    if not (is_number(power) and power >= 0):
         raise NeuroctlError(f"heading_power is {shown(power)}; allowed: a finite number >= 0")
     if reward != "heading" and (limit_deg, power) != (90.0, 1.0):
         raise NeuroctlError(f"heading_limit_deg and heading_power need reward='heading'; found {reward!r}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

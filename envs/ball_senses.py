@@ -8,13 +8,14 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
 from .ball import BALL_GREY, FLOOR_GREY, HALF_SIDE_M, MAX_SPEED_M_S, RADIUS_M, REACH_M
 from .disk_camera import axis_sums, disk_coverage, grey_images
 from .event_camera import EventCamera, EventSpace
 from .mujoco_batch import Batch, Floats, Row
-from .vector_tools import shown
+from .vector_tools import is_default, require
 
 PIXELS = 16
 """Rows, and columns, of the camera."""
@@ -120,7 +121,8 @@ def make_sense(
     if observation == "events":
         options: dict[str, Any] = {"model": event_model, "threshold": event_threshold, "polarity": event_polarity}
         return EventSense(sums, EventCamera((PIXELS, PIXELS), **options))
-    if (event_model, event_threshold, event_polarity) != ("linear", None, False):
+    given = zip((event_model, event_threshold, event_polarity), ("linear", None, False), strict=True)
+    if not all(is_default(value, default) for value, default in given):
         raise NeuroctlError(
             f"event_model, event_threshold and event_polarity need observation='events'; found {observation!r}"
         )
@@ -132,13 +134,3 @@ def camera_images(positions: Floats) -> NDArray[np.float32]:
     coverage = disk_coverage(positions, RADIUS_M, HALF_SIDE_M, PIXELS)
     images: NDArray[np.float32] = grey_images(coverage, FLOOR_GREY, BALL_GREY)
     return images
-
-
-def require(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    """Refuse an option that is not one of the allowed names.
-
-    Raises:
-        NeuroctlError: it is not.
-    """
-    if value not in allowed:
-        raise NeuroctlError(f"unknown {name} {value!r}; allowed: {', '.join(map(repr, allowed))}")

@@ -63,7 +63,8 @@ class ArmReachConfig(EnvConfig):
     perturbation_strength: float | None = None
     """N s/m or degrees; absent, the arm's default."""
     block_episodes: int | None = None
-    """Blocks of that many episodes are without and with the perturbation in turn; absent, all are with it."""
+    """Blocks of that many episodes are without and with the perturbation in turn; absent, all are with it. It is for
+    training: evaluate and record seed every episode and stay in the first block, without."""
     max_steps: int | None = None
     """Control steps of 20 ms after which an episode is truncated; absent, the default of arm and task."""
 

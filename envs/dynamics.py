@@ -10,9 +10,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
-from .vector_tools import array_of, shown
+from .vector_tools import array_of
 
 MULTIPLIERS = ("mass", "friction", "damping", "gain")
 DELAYS = ("action_delay",)
@@ -93,6 +94,38 @@ def load_model(xml: str | Path) -> Any:
     # Divergence must be seen: by default MuJoCo resets the simulation silently.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     return model
+
+
+def changes(base: Any, model: Any) -> bool:
+    """Whether the simulation of `model`, made from `base` by `scale_model` or the like, can differ from that of `base`.
+
+    What decides are the bits of the compiled models, but for the friction of geoms that nothing rubs against.
+    """
+    peer = copy.deepcopy(base)
+    idle = ~can_rub(base)
+    peer.geom_friction[idle] = model.geom_friction[idle]
+    none = np.zeros(1, np.int64)
+    return hash_models([peer], none) != hash_models([model], none)
+
+
+def can_rub(model: Any) -> NDArray[np.bool_]:
+    """Which geoms can touch another one with friction, bool `[ngeom]`.
+
+    By MuJoCo's rules (documentation, "Computation": collision detection, contact), two geoms touch if their contype and
+    conaffinity match and their bodies are neither welded together nor parent and child, the world aside; a contact of
+    dimension 1 is frictionless.
+    """
+    if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_CONTACT:
+        return np.zeros(model.ngeom, np.bool_)
+    match = model.geom_contype[:, None] & model.geom_conaffinity
+    body = model.body_weldid[model.geom_bodyid]
+    child = (body[:, None] == model.body_weldid[model.body_parentid[body]]) & (body[:, None] != 0)
+    rank, condim = model.geom_priority, model.geom_condim
+    dimension = np.where(rank[:, None] > rank, condim[:, None], np.maximum(condim[:, None], condim))
+    dimension = np.where(rank[:, None] < rank, condim, dimension)
+    rubbing = ((match | match.T) != 0) & (body[:, None] != body) & ~(child | child.T) & (dimension > 1)
+    found: NDArray[np.bool_] = rubbing.any(axis=1)
+    return found
 
 
 def build_models(base: Any, table: Sequence[Mapping[str, float]], scale: Scale) -> list[Any]:

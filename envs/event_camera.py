@@ -140,6 +140,7 @@ class EventCamera:
         self._dt_s, self._time_stamps = float(control_dt_s), time_stamps
         self._require_countable()
         self._table = grey_curve(self.pixels.log_eps)
+        self._places = self._places_of_pixels()
         self.space = EventSpace((*self._windows, 2) if polarity else self._windows)
         self.streams: tuple[str, ...] = (STREAM,) if self.pixels.random else ()
         self._blank = self._blank_row()
@@ -152,6 +153,13 @@ class EventCamera:
                 f"{MOST_EVENTS} events in a control step, too many for float32; take smaller windows"
             )
 
+    def _places_of_pixels(self) -> NDArray[np.int32]:
+        """Row, column and window of each pixel, `[H W, 3]`."""
+        row, column = np.indices(self.size, np.int32)
+        height, width = self.size[0] // self._windows[0], self.size[1] // self._windows[1]
+        window = row // height * np.int32(self._windows[1]) + column // width
+        return np.stack([row, column, window], axis=-1, dtype=np.int32).reshape(-1, 3)
+
     def _blank_row(self) -> Memory:
         """Names, shapes and types of what one row remembers."""
         pixels, linear = self.pixels, self.pixels.model == "linear"
@@ -159,7 +167,9 @@ class EventCamera:
         if not linear and (pixels.refractory_s or pixels.shot_hz or self._time_stamps):
             row["image"] = np.zeros(self.size, np.float32)
         if pixels.refractory_s:
-            row["since_s"] = np.zeros(self.size)
+            row["event_s"] = np.zeros(self.size)
+        if pixels.refractory_s or pixels.leak_hz:
+            row["clock_s"] = np.zeros(())
         if self._time_stamps:
             row |= {f"before/{name}": value for name, value in row.items()}
             if pixels.shot_hz:
@@ -219,7 +229,7 @@ class EventCamera:
         if "image" in memory:
             memory["image"][:] = images
         if self.pixels.refractory_s:
-            memory["since_s"][:] = self.pixels.refractory_s
+            memory["event_s"][:] = -self.pixels.refractory_s
         for row, generator in enumerate(generators):
             self._draw_pixels(memory, row, generator)
         self._keep(memory, generators)
@@ -303,22 +313,23 @@ class EventCamera:
             memory["before/stream"][:] = [pack_generator(generator) for generator in generators]
 
     def _run(self, memory: Memory, images: NDArray[np.float32], generators: Generators, out: NDArray[Any]) -> None:
-        pixels, (height, width), n = self.pixels, self.size, len(images)
-        counts = memory["counts"].reshape(n, *self._windows, -1)
+        pixels, n, m = self.pixels, len(images), len(self._places)
         if pixels.model == "linear":
-            linear_frame(images, pixels.threshold, self._dt_s, memory["reference"], counts, out)
+            areas = memory["counts"].reshape(n, *self._windows, -1)
+            linear_frame(images, pixels.threshold, self._dt_s, memory["reference"], areas, out)
             return
-        shots = draw_shots(generators, pixels.shot_hz, self._dt_s, height * width, n)
-        sink = pixels.leak_hz * self._dt_s
-        constants = pixels.threshold, sink, pixels.refractory_s, self._dt_s, pixels.log_eps, self._table
-        # Without its last axis, an array is none to the kernel.
+        counts = memory["counts"].reshape(n, self._windows[0] * self._windows[1], len(self.space.shape) - 1)
+        shots = draw_shots(generators, pixels.shot_hz, self._dt_s, m, n)
+        constants = pixels.threshold, pixels.leak_hz, pixels.refractory_s, self._dt_s, pixels.log_eps, self._table
+        # Without pixels, an array is none to the kernel.
         arrays = (
-            memory["reference"],
-            memory.get("image", np.empty((n, height, 0), np.float32)),
-            memory.get("since_s", np.empty((n, height, 0))),
-            memory.get("thresholds", np.empty((n, 2, height, 0), np.float32)),
+            memory["reference"].reshape(n, m),
+            memory["image"].reshape(n, m) if "image" in memory else np.empty((n, 0), np.float32),
+            memory["event_s"].reshape(n, m) if "event_s" in memory else np.empty((n, 0)),
+            memory.get("clock_s", np.zeros(n)),
+            memory["thresholds"].reshape(n, 2, m) if "thresholds" in memory else np.empty((n, 2, 0), np.float32),
         )
-        crossing_frame(images, constants, shots, arrays, counts, out)
+        crossing_frame(images.reshape(n, m), constants, shots, arrays, self._places, counts, out)
 
     def _checked_images(self, images: Any) -> NDArray[np.float32]:
         given = array_of(images)

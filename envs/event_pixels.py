@@ -8,8 +8,8 @@
   and polarity, leak events, shot noise and a refractory time. After v2e (Hu et al. 2021, arXiv 2006.07722).
 
 The kernels are scalar loops, so that what a pixel does depends on its own values alone. They take rows of pixels
-without a branch, which the compiler vectorises; only where the time of an event matters do they go through the pixels
-one by one. What is marked `inline="always"` must be: arrays that leave the function are not known to be apart.
+without a branch, which the compiler vectorises, and choose those that have an event; only through these do they go one
+by one. What is marked `inline="always"` must be: arrays that leave the function are not known to be apart.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ LEAST_DRAWN_THRESHOLD = 0.01
 """Where v2e cuts off the distribution of thresholds."""
 LINEAR_BELOW = 20.0
 """Grey value (0 to 255) up to which v2e's curve is linear."""
+CHUNK = 1024
+"""Pixels that `crossing_frame` takes at a time: many against the cost of a start, few enough for the nearest cache."""
+SHOT = 2
+"""The flag of a pixel with a shot; that of one with a crossing only is 1."""
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +122,7 @@ def pixel_model(model: str, **options: float | None) -> PixelModel:
         NeuroctlError: there is no such model, it has no such option, or a value is out of range.
     """
     if not isinstance(model, str) or model not in DEFAULTS:
-        raise UnknownNameError("event model", str(model), DEFAULTS)
+        raise UnknownNameError("event model", model if isinstance(model, str) else shown(model), DEFAULTS)
     given = {name: value for name, value in options.items() if value is not None}
     if foreign := [name for name in given if name not in DEFAULTS[model]]:
         raise NeuroctlError(f"event model {model!r} has no {foreign[0]}; it has: {', '.join(DEFAULTS[model])}")
@@ -146,12 +150,14 @@ def draw_shots(generators: Sequence[np.random.Generator], rate_hz: float, dt_s: 
     first, places, signs = np.zeros(n + 1, np.int64), np.zeros(0), np.zeros(0, np.int64)
     if not rate_hz:
         return Shots(first, signs, places, signs)
-    first[1:] = np.cumsum([generator.poisson(rate_hz * dt_s * pixels) for generator in generators])
-    if first[n]:
-        draws = [generator.random((2, k)) for generator, k in zip(generators, np.diff(first), strict=True) if k]
-        # Place and time in one number, uniform on (0, pixels]: its whole part is the pixel.
-        places = np.concatenate([np.sort((1 - draw[0]) * pixels) for draw in draws])
-        signs = np.where(np.concatenate([draw[1] for draw in draws]) < 0.5, 1, -1)
+    numbers = [generator.poisson(rate_hz * dt_s * pixels) for generator in generators]
+    if not any(numbers):
+        return Shots(first, signs, places, signs)
+    first[1:] = np.cumsum(numbers)
+    draws = [generator.random((2, k)) for generator, k in zip(generators, numbers, strict=True) if k]
+    # Place and time in one number, uniform on (0, pixels]: its whole part is the pixel.
+    places = np.concatenate([np.sort((1 - draw[0]) * pixels) for draw in draws])
+    signs = np.where(np.concatenate([draw[1] for draw in draws]) < 0.5, 1, -1)
     index = np.ceil(places) - 1
     return Shots(first, index.astype(np.int64), (places - index) * dt_s, signs)
 
@@ -175,14 +181,28 @@ def brightness(row, log_eps, table, out):  # type: ignore[no-untyped-def]  # noq
     """Write `curve` of float32 intensities `[m]` in [0, 1] to `out`; grey levels k/255 are looked up."""
     others = 0
     for c in range(len(row)):
-        out[c] = table[np.int64(row[c] * np.float32(255) + np.float32(0.5)) & 255]
-    for c in range(len(row)):
         grey = row[c] * np.float32(255)
         others += np.floor(grey) != grey
+        out[c] = grey
+    for c in range(len(row)):
+        out[c] = table[np.int64(out[c]) & 255]
     for c in range(len(row) if others > 0 else 0):
-        grey = row[c] * np.float32(255)
-        if np.floor(grey) != grey:
+        if not _is_level(row[c]):
             out[c] = curve(np.float64(row[c]), log_eps)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _brightness_of(intensity, log_eps, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """What `brightness` writes for one float32 intensity."""
+    if _is_level(intensity):
+        return table[np.int64(intensity * np.float32(255)) & 255]
+    return curve(np.float64(intensity), log_eps)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_level(intensity):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    grey = intensity * np.float32(255)
+    return np.floor(grey) == grey
 
 
 @njit(cache=True, nogil=True)
@@ -219,99 +239,122 @@ def linear_frame(images, threshold, dt_s, reference, counts, out):  # type: igno
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def crossing_frame(images, constants, shots, memory, counts, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def crossing_frame(images, constants, shots, memory, windows, counts, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """The events of pixels of the models `"log"` and `"noisy"` at new frames.
 
     Args:
-        images: I, float32 `[n, H, W]`.
-        constants: C, by how many C ref sinks in a frame, refractory time, frame interval, eps, `grey_curve(eps)`.
+        images: I, float32 `[n, m]`.
+        constants: C, leak rate, refractory time, frame interval, eps, `grey_curve(eps)`.
         shots: see `Shots`.
-        memory: ref, the last images (float32) and the time since the last event, all `[n, H, W]` and brought up to
-            date; thresholds for ON and OFF, float32 `[n, 2, H, W]`. W is 0 for the images where times do not matter,
-            for the time without a refractory time, and for the thresholds where all are C.
-        counts: float32 `[n, R, C, P]`, overwritten: events per window; P is 2 for ON and OFF apart, else 1.
-        out: `EVENT [m]`, overwritten with the first m events.
+        memory: ref as it would be without the leak, the last images (float32) and the time of the last event, all
+            `[n, m]`; the time since the start `[n]`; all are brought up to date. Thresholds for ON and OFF, float32
+            `[n, 2, m]`. m is 0 for the images where times do not matter, for the time of the last event without a
+            refractory time, and for the thresholds where all are C.
+        windows: row, column and window of each pixel, int32 `[m, 3]`.
+        counts: float32 `[n, K, P]`, overwritten: events per window; P is 2 for ON and OFF apart, else 1.
+        out: `EVENT [e]`, overwritten with the first e events.
     """
-    threshold, sink, refractory_s, dt_s, log_eps, table = constants
-    reference, last, since_s, thresholds = memory
-    n, height, width = images.shape
-    rows, found, timed = height // counts.shape[1], 0, last.shape[2] > 0
-    begin, end, step, crossings = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
-    on, off, tally = np.full(width, threshold), np.full(width, threshold), np.empty((2, width))
-    walks = np.empty(width, np.bool_)
+    threshold, leak_hz, refractory_s, dt_s, log_eps, table = constants
+    reference, last, event_s, clock_s, thresholds = memory
+    timed, clocked, varied = last.shape[1] > 0, event_s.shape[1] > 0, thresholds.shape[2] > 0
+    buffer, same, found = np.empty(CHUNK), np.full(CHUNK, threshold), 0
+    fires, chosen = np.empty(CHUNK, np.uint8), np.empty(CHUNK, np.int64)
     counts[:] = 0
-    for b in range(n):
-        shot = shots.first[b]
-        for r in range(height):
-            ref = reference[b, r]
-            if thresholds.shape[3] > 0:
-                on[:], off[:] = thresholds[b, 0, r], thresholds[b, 1, r]
-            brightness(images[b, r], log_eps, table, end)
-            for c in range(width):
-                difference = end[c] - ref[c] + sink * on[c]
-                reach = on[c] if difference > 0 else off[c]
-                number = np.floor((abs(difference) + TOLERANCE) / reach)
-                crossings[c] = number if difference > 0 else -number
-                end[c], step[c] = difference, reach
-            if r % rows == 0:
-                tally[:] = 0
-            if timed:
-                since, first, wanted = since_s[b, r], shot, found < len(out)
-                brightness(last[b, r], log_eps, table, begin)
-                for c in range(width):
-                    begin[c] -= ref[c]
-                    walks[c] = wanted & (crossings[c] != 0)
-                while shot < shots.first[b + 1] and shots.pixels[shot] < (r + 1) * width:
-                    walks[shots.pixels[shot] - r * width] = True
-                    shot += 1
-                _clock(begin, end, step, crossings, refractory_s, dt_s, since, walks)
-                for c in range(width if _any(walks) else 0):
-                    if walks[c]:
-                        stop = first
-                        while stop < shot and shots.pixels[stop] == r * width + c:
-                            stop += 1
-                        levels = begin[c], end[c], on[c], off[c]
-                        times = since[c] if len(since) > 0 else dt_s, refractory_s, dt_s
-                        moved, after_s, found = _walk(levels, times, shots, (first, stop), (r, c), tally, out, found)
-                        ref[c], crossings[c], first = ref[c] + moved, 0.0, stop
-                        if len(since) > 0:
-                            since[c] = min(after_s, refractory_s)
-            for c in range(width):
-                tally[0, c] += max(crossings[c], 0.0)
-                tally[1, c] -= min(crossings[c], 0.0)
-                ref[c] += crossings[c] * step[c] - sink * on[c]
-            if (r + 1) % rows == 0:
-                _count(tally, counts[b, r // rows])
-    if timed:
-        last[:] = images
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _clock(begin, end, step, crossings, refractory_s, dt_s, since_s, walks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Bring the times since the last event up to date; also mark in `walks` where an event may have to be dropped."""
-    soon_s = 1.01 * refractory_s  # the tolerance of crossings shifts events by less than that
-    for c in range(len(since_s)):
-        s_per_unit = dt_s / (end[c] - begin[c])
-        signed, fires = step[c] if end[c] > 0 else -step[c], crossings[c] != 0
-        first_s, last_s = (signed - begin[c]) * s_per_unit, (crossings[c] * step[c] - begin[c]) * s_per_unit
-        close = (first_s + since_s[c] < soon_s) | (signed * s_per_unit < soon_s)
-        walk = walks[c] | (fires & close)
-        after_s = dt_s - last_s if fires else since_s[c] + dt_s
-        since_s[c] = since_s[c] if walk else min(max(after_s, 0.0), refractory_s)
-        walks[c] = walk
+    for b in range(len(images)):
+        first, start_s = shots.first[b], clock_s[b]
+        clock_s[b] += dt_s
+        for low in range(0, images.shape[1], CHUNK):
+            high = min(low + CHUNK, images.shape[1])
+            light, ref, shot = buffer[: high - low], reference[b, low:high], first
+            brightness(images[b, low:high], log_eps, table, light)
+            if varied:
+                on_off = thresholds[b, 0, low:high], thresholds[b, 1, low:high]
+                _compare(light, ref, on_off[0], on_off[1], leak_hz * clock_s[b], fires)
+            else:
+                _compare(light, ref, same, same, leak_hz * clock_s[b], fires)
+            while shot < shots.first[b + 1] and shots.pixels[shot] < high:
+                fires[shots.pixels[shot] - low] = SHOT
+                shot += 1
+            left = _choose(fires[: high - low], chosen)
+            if found >= len(out):
+                cells, at = windows[low:high], (b, low, start_s)
+                left = _cross(
+                    light, ref, cells, (fires, chosen, left), constants, at, last, event_s, thresholds, counts
+                )
+            for j in range(left):
+                c, stop, begin, since_s = low + chosen[j], first, 0.0, refractory_s
+                on = np.float64(thresholds[b, 0, c]) if varied else threshold
+                off = np.float64(thresholds[b, 1, c]) if varied else threshold
+                while stop < shot and shots.pixels[stop] == c:
+                    stop += 1
+                if timed:
+                    begin = _brightness_of(last[b, c], log_eps, table) - reference[b, c] + leak_hz * start_s * on
+                if clocked:
+                    since_s = start_s - event_s[b, c]
+                levels, times = (begin, light[chosen[j]], on, off), (since_s, refractory_s, dt_s)
+                place = b, windows[c, 0], windows[c, 1], windows[c, 2]
+                moved, event, found = _walk(levels, times, shots, (first, stop), place, counts, out, found)
+                reference[b, c], first = reference[b, c] + moved, stop
+                if clocked:
+                    event_s[b, c] = start_s + event
+            for c in range(low, high if timed else low):
+                last[b, c] = images[b, c]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _any(flags):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    total = 0
-    for flag in flags:
-        total += flag
-    return total > 0
+def _compare(light, ref, on, off, leaked, fires):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Turn L into L - ref, and mark in `fires` where that reaches a threshold; ref has sunk by `leaked` C."""
+    for c in range(len(light)):
+        difference = light[c] - ref[c] + leaked * on[c]
+        fires[c] = (difference + TOLERANCE >= on[c]) | (TOLERANCE - difference >= off[c])
+        light[c] = difference
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _choose(flags, chosen):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Write where `flags` are not 0, and return in how many places; without a branch, as none could be foreseen."""
+    k = 0
+    for c in range(len(flags)):
+        chosen[k] = c
+        k += flags[c] != 0
+    return k
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _cross(light, ref, cells, choice, constants, at, last, event_s, thresholds, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Take chosen pixels to the new frame; those with shots or with events to be dropped, maybe, stay in `chosen`."""
+    threshold, leak_hz, refractory_s, dt_s, log_eps, table = constants
+    (fires, chosen, k), (b, low, start_s), left = choice, at, 0
+    varied, clocked, soon_s = thresholds.shape[2] > 0, event_s.shape[1] > 0, 1.01 * refractory_s + 1e-9
+    for j in range(k):
+        c, on, off = chosen[j], threshold, threshold
+        if fires[c] == SHOT:
+            chosen[left] = c
+            left += 1
+            continue
+        if varied:
+            on, off = np.float64(thresholds[b, 0, low + c]), np.float64(thresholds[b, 1, low + c])
+        sign, step = (1.0, on) if light[c] > 0 else (-1.0, off)
+        number = np.floor((abs(light[c]) + TOLERANCE) / step)
+        moved = sign * number * step
+        if clocked:
+            begin = _brightness_of(last[b, low + c], log_eps, table) - ref[c] + leak_hz * start_s * on
+            pace = dt_s / (light[c] - begin)
+            first_s, last_s = (sign * step - begin) * pace, (moved - begin) * pace
+            # The tolerance of crossings shifts events by less than the hundredth, rounding by less than 1 ns.
+            if (start_s + first_s - event_s[b, low + c] < soon_s) | (sign * step * pace < soon_s):
+                chosen[left] = c
+                left += 1
+                continue
+            event_s[b, low + c] = start_s + (max(last_s, 0.0) if last_s < dt_s else dt_s)
+        counts[b, cells[c, 2], 0 if sign > 0 else counts.shape[2] - 1] += number
+        ref[c] += moved
+    return left
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _walk(levels, times, shots, own, place, tally, out, found):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """One pixel from a frame to the next: how far ref moved, time since the last event, and events found so far."""
+def _walk(levels, times, shots, own, place, counts, out, found):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """One pixel from a frame to the next: how far ref moved, time of the last event, and events found so far."""
     begin, end, on, off = levels
     since_s, refractory_s, dt_s = times
     # L - ref; how far ref has moved; the time; that of the last event. Shots cut the interval into stretches.
@@ -326,16 +369,16 @@ def _walk(levels, times, shots, own, place, tally, out, found):  # type: ignore[
         for j in range(1, int(crossings) + 1):
             time = now + min(max((sign * j * step - difference) * pace, 1e-12), until - now)
             if time - previous >= refractory_s:
-                tally[0 if sign > 0 else 1, place[1]] += 1
-                found, previous = _write(place, time, sign, out, found), time
+                counts[place[0], place[3], 0 if sign > 0 else -1] += 1
+                found, previous = _write(place[1:3], time, sign, out, found), time
         moved += sign * crossings * step
         difference, now = goal - sign * crossings * step, until
         if is_shot:
             if until - previous >= refractory_s:
-                tally[0 if shots.signs[k] > 0 else 1, place[1]] += 1
-                found, previous = _write(place, until, shots.signs[k], out, found), until
+                counts[place[0], place[3], 0 if shots.signs[k] > 0 else -1] += 1
+                found, previous = _write(place[1:3], until, shots.signs[k], out, found), until
             difference, moved = 0.0, moved + difference
-    return moved, dt_s - previous, found
+    return moved, previous, found
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -1,8 +1,9 @@
 """The shift `held-out`: a share of the episodes is played on roads, with targets, ... that training never saw.
 
 What that means is said by the environment: a function `change(options, share)` returns the environment's options with
-a share in (0, 1] of held-out episodes, or raises `NeuroctlError` with what the given options lack. It is registered by
-`neuroctl.registry.held_out.register(env_id, "module:function")`.
+a share in (0, 1] of held-out episodes, or raises `NeuroctlError` with what the given options lack. It raises too where
+the options hold episodes out already: the shift stands in a stack once, and not beside an option that does the same.
+It is registered by `neuroctl.registry.held_out.register(env_id, "module:function")`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any, ClassVar
 from neuroctl import registry
 from neuroctl.errors import NeuroctlError
 from neuroctl.shift import Kind, Shift
+
+from .track import checked_seeds
+from .vector_tools import is_default
 
 
 class HeldOut(Shift):
@@ -41,21 +45,26 @@ class HeldOut(Shift):
         return changed
 
 
+class MovedSeeds(tuple[int, int]):
+    """A range of seeds that has moved on."""
+
+
 def lane_follow(options: Mapping[str, Any], share: float) -> dict[str, Any]:
     """Roads: the range of seeds moves on by this share of its length.
 
     From `(0, 100)` a share of 0.4 makes `(40, 140)`: four of ten roads are then none of 0..99.
 
     Raises:
-        NeuroctlError: every episode is on the same loop.
+        NeuroctlError: every episode is on the same loop, or the range has moved already.
     """
-    if options.get("track", "loop") != "random":
+    if not is_default(options.get("track", "loop"), "random"):
         raise NeuroctlError("it needs track='random'; on the loop every episode has the same road")
+    seeds = options.get("track_seeds", (0, 1000))
+    if isinstance(seeds, MovedSeeds):
+        raise NeuroctlError("it stands in the stack already")
     try:
-        start, stop = (int(seed) for seed in options.get("track_seeds", (0, 1000)))
-    except (TypeError, ValueError):
+        start, stop = checked_seeds(seeds)
+    except NeuroctlError:
         return dict(options)  # the environment names the mistake
-    if start >= stop:
-        return dict(options)
     moved = max(1, round(share * (stop - start)))
-    return {**options, "track_seeds": (start + moved, stop + moved)}
+    return {**options, "track_seeds": MovedSeeds((start + moved, stop + moved))}

@@ -14,19 +14,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
 from .dynamics import Dynamics
 from .lane_render import LaneRenderer, draw_frame
-from .lane_senses import MAX_LATERAL_M, RETINA_SIZE, lane_retina, locate, make_sense, require
+from .lane_senses import MAX_LATERAL_M, RETINA_SIZE, lane_retina, locate, make_sense
 from .mujoco_batch import Batch, Floats, Row
 from .mujoco_task import MujocoTask
 from .opengl import NoOpenGLError
 from .retina import CAMERA_SIZE
 from .single_env import SingleEnv
-from .track import LANE_OFFSET_M, Track, loop_track, random_track
+from .track import LANE_OFFSET_M, Track, checked_seeds, loop_track, random_track
 from .track_atlas import CURVATURE, HEADING_ERROR, LATERAL, S, TrackAtlas
-from .vector_tools import checked_count
+from .vector_tools import checked_count, checked_rows, is_number, require
 from .vehicle import (
     CTRL_DRIVE,
     CTRL_STEER,
@@ -48,6 +49,8 @@ PURSUIT_M = 0.4
 """Distance ahead of the point that the expert aims at."""
 BLACKOUT_WAIT_S = 3.0
 """Mean time from the end of a blackout to the next."""
+LONGEST_S = 1e6
+"""Bound of blackouts and pauses."""
 LOOP = -1
 """Track number of the loop; random tracks have their seed."""
 
@@ -102,7 +105,8 @@ class LaneFollowVector(MujocoTask):
         num_envs = checked_count("num_envs", num_envs)
         require("track", track, ("loop", "random"))
         require("start", start, ("random", "fixed"))
-        seeds = _checked_seeds(track_seeds)
+        require("discrete_steering", discrete_steering, (True, False))
+        seeds = checked_seeds(track_seeds)
         self._track_seeds = seeds if track == "random" else None
         self._blackout_steps = _steps_of("blackout_s", blackout_s)
         self._pause_steps = _steps_of("crash_pause_s", crash_pause_s)
@@ -261,8 +265,7 @@ class LaneFollowVector(MujocoTask):
         Raises:
             NeuroctlError: the environment was made without `render_mode="rgb_array"`.
         """
-        if self.render_mode is None:
-            raise NeuroctlError("nothing is rendered; make the environment with render_mode='rgb_array'")
+        self._require_rendering()
         tracks = [build_track(int(key)) for key in self.variable("track")]
         renderer = self._open_renderer(tracks[0])
         if renderer is not None:
@@ -286,7 +289,7 @@ class LaneFollowVector(MujocoTask):
     def set_state(self, rows: Sequence[int] | NDArray[np.intp] | None, state: Any) -> None:
         """Put back what `get_state` returned, into `rows` (all where None)."""
         super().set_state(rows, state)
-        for b in self._rows(rows).tolist():
+        for b in checked_rows(rows, self.num_envs).tolist():
             self._atlas.assign(b, int(self.variable("track")[b]))
 
 
@@ -348,14 +351,7 @@ def pursuit_angle(goal, qpos):  # type: ignore[no-untyped-def]  # noqa: ANN001, 
     return out
 
 
-def _checked_seeds(seeds: Sequence[int]) -> tuple[int, int]:
-    values = tuple(int(n) for n in seeds)
-    if len(values) != 2 or not 0 <= values[0] < values[1]:
-        raise NeuroctlError(f"track_seeds is {values}; allowed: (start, stop) with 0 <= start < stop")
-    return values
-
-
-def _steps_of(name: str, seconds: float) -> int:
-    if not (np.isfinite(seconds) and seconds >= 0):
-        raise NeuroctlError(f"{name} is {seconds}; allowed: seconds >= 0")
+def _steps_of(name: str, seconds: Any) -> int:
+    if not (is_number(seconds) and 0 <= seconds <= LONGEST_S):
+        raise NeuroctlError(f"{name} is {shown(seconds)}; allowed: seconds >= 0, at most {LONGEST_S:g}")
     return round(seconds / CONTROL_DT_S)

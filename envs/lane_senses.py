@@ -16,6 +16,7 @@ from .event_camera import EventCamera
 from .mujoco_batch import Batch, Floats, Row
 from .retina import CAMERA_SIZE, PlaneRetina, check_retina_size
 from .track_atlas import CURVATURE, HEADING_ERROR, LATERAL, S, TrackAtlas
+from .vector_tools import is_default, require
 from .vehicle import (
     CAMERA_FOVY_DEG,
     CAMERA_HEIGHT_M,
@@ -168,7 +169,8 @@ def make_sense(
     }
     if observation == "events":
         return EventSense(atlas, camera, options)
-    if options != {"model": "linear", "threshold": None, "polarity": False, "time_stamps": False}:
+    defaults = {"model": "linear", "threshold": None, "polarity": False, "time_stamps": False}
+    if not all(is_default(options[name], default) for name, default in defaults.items()):
         raise NeuroctlError(f"the options event_... need observation='events'; found {observation!r}")
     return RetinaSense(atlas, camera, size) if observation == "retina" else StateSense(atlas)
 
@@ -198,13 +200,3 @@ def vehicle_velocity(qpos, qvel):  # type: ignore[no-untyped-def]  # noqa: ANN00
         out[0, i] = qvel[i, X] * cos + qvel[i, Y] * sin
         out[1, i] = qvel[i, Y] * cos - qvel[i, X] * sin
     return out
-
-
-def require(name: str, value: Any, allowed: Sequence[str]) -> None:
-    """Refuse an option that is not one of the allowed names.
-
-    Raises:
-        NeuroctlError: it is not.
-    """
-    if value not in allowed:
-        raise NeuroctlError(f"unknown {name} {value!r}; allowed: {', '.join(map(repr, allowed))}")

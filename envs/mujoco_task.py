@@ -13,38 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import mujoco
 import numpy as np
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from neuroctl.errors import NeuroctlError, NonFiniteError
-from neuroctl.streams import STATE_WORDS, EpisodeStreams
+from neuroctl.checks import shown
+from neuroctl.errors import NeuroctlError
 
-from .dynamics import Dynamics, Scale, build_models, dynamics_table, hash_models, load_model, scale_model
+from .dynamics import Dynamics, Scale, build_models, load_model, scale_model
+from .episode_vector import EpisodeVector, State, StepResult
 from .mujoco_batch import Batch, Floats, Row
-from .opengl import open_renderer
+from .opengl import NoOpenGLError, open_renderer
 from .single_env import SingleEnv
-from .vector_tools import checked_actions, checked_count, checked_rows, replaced, reset_rows
+from .vector_tools import checked_actions, is_number
 
 __all__ = ["Batch", "MujocoTask", "Row", "SingleEnv"]
 
-State = dict[str, NDArray[Any]]
-_INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
-_LIMIT = 1e10
-"""Where MuJoCo too begins to call a number bad (mjMAXVAL)."""
-_REBUILT = ("models", "datas", "_views", "_batch", "_loop", "_renderers")
 
-
-class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
-    """B copies of a robot that step together.
-
-    Autoreset is SAME_STEP: where an episode ends, the returned observation is the first of the next one, the last one
-    is in `info["final_obs"]` (dense, valid where `info["_final_obs"]`), its info in `info["final_info"]`.
+class MujocoTask(EpisodeVector):
+    """B copies of a robot that step together; see `EpisodeVector` for what ends and begins.
 
     Args:
         xml: MJCF text, or the path of a file.
@@ -70,6 +60,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         scale: applies dynamics factors to a model, by default `scale_model`.
         render_mode: None or `"rgb_array"`.
         render_camera: name of the camera for `render`; -1 is MuJoCo's free camera.
+        draw: frame `[240, 320, 3]` uint8 of a row, for where OpenGL is missing.
 
     Attributes:
         models, datas: MuJoCo's model and data of each row; rows with equal dynamics share a model.
@@ -77,11 +68,9 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         streams: the rows' random streams.
     """
 
-    metadata: dict[str, Any] = {
-        "autoreset_mode": AutoresetMode.SAME_STEP,
-        "render_modes": ["rgb_array"],
-        "render_fps": 50,
-    }
+    rebuilt: ClassVar[tuple[str, ...]] = ("models", "datas", "_views", "_batch", "_loop", "_renderers")
+    waiting = "waiting_controls"
+    finite = ("mujoco", "waiting_controls")
 
     def __init__(
         self,
@@ -108,28 +97,23 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         scale: Scale = scale_model,
         render_mode: str | None = None,
         render_camera: str | int = -1,
+        draw: Callable[[Row], NDArray[np.uint8]] | None = None,
     ) -> None:
-        num_envs, max_steps = checked_count("num_envs", num_envs), checked_count("max_steps", max_steps)
-        if not (np.isfinite(control_dt_s) and control_dt_s > 0):
-            raise NeuroctlError(f"control_dt_s is {control_dt_s}; allowed: seconds > 0")
-        if render_mode not in (None, "rgb_array"):
-            raise NeuroctlError(f"unknown render_mode {render_mode!r}; allowed: None, 'rgb_array'")
-        self.num_envs, self.max_steps, self.control_dt_s = num_envs, max_steps, control_dt_s
-        self.render_mode, self._render_camera = render_mode, render_camera
+        if not (is_number(control_dt_s) and control_dt_s > 0):
+            raise NeuroctlError(f"control_dt_s is {shown(control_dt_s)}; allowed: seconds > 0")
+        self.control_dt_s = control_dt_s
         self.metadata = {**self.metadata, "render_fps": round(1 / control_dt_s)}
-        self._xml, self._scale = xml, scale
+        self._xml, self._scale, self._render_camera, self._draw = xml, scale, render_camera, draw
         self._reset, self._observe, self._reward, self._terminated = reset, observe, reward, terminated
         self._control, self._force, self._advance, self._held = control, force, advance, held
         self._info, self._expert = info, expert
-        self._dynamics = dynamics_table(dynamics, num_envs)
-        self.streams = EpisodeStreams(num_envs, ("reset", *streams))
-        self.steps = np.zeros(num_envs, np.int64)
-        self._build()
-        self._set_spaces(observation_space, action_space)
+        super().__init__(num_envs, max_steps, streams, dynamics, render_mode)
+        self._set_spaces(observation_space, self._actions() if action_space is None else action_space)
+        self._make_room((self.models[0].nu,), np.float64)
         self._defaults = {name: np.asarray(value) for name, value in (variables or {}).items()}
-        self._variables = {name: np.repeat(value[None], num_envs, axis=0) for name, value in self._defaults.items()}
-        self._delays = np.array([int(row["action_delay"]) for row in self._dynamics])
-        self._waiting = np.zeros((num_envs, int(self._delays.max()), self.models[0].nu))
+        self._variables = {
+            name: np.repeat(value[None], self.num_envs, axis=0) for name, value in self._defaults.items()
+        }
 
     def _build(self) -> None:
         """Compile the models and allocate everything that is not part of the state."""
@@ -147,17 +131,14 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
             )
         self._substeps = round(substeps)
 
-    def _set_spaces(self, observation: gym.Space[Any], action: gym.Space[Any] | None) -> None:
-        if action is None:
-            base = self.models[0]
-            if not base.actuator_ctrllimited.all():
-                name = base.actuator(int(np.argmin(base.actuator_ctrllimited))).name
-                raise NeuroctlError(f"actuator {name!r} has no ctrlrange; give it one, or pass action_space")
-            low, high = base.actuator_ctrlrange.T.astype(np.float32)
-            action = gym.spaces.Box(low, high, dtype=np.float32)
-        self.single_observation_space, self.single_action_space = observation, action
-        self.observation_space = batch_space(observation, self.num_envs)
-        self.action_space = batch_space(action, self.num_envs)
+    def _actions(self) -> gym.spaces.Box:
+        """The actuators' `ctrlrange`."""
+        base = self.models[0]
+        if not base.actuator_ctrllimited.all():
+            name = base.actuator(int(np.argmin(base.actuator_ctrllimited))).name
+            raise NeuroctlError(f"actuator {name!r} has no ctrlrange; give it one, or pass action_space")
+        low, high = base.actuator_ctrlrange.T.astype(np.float32)
+        return gym.spaces.Box(low, high, dtype=np.float32)
 
     def views(self, field: str) -> list[Floats]:
         """MuJoCo's array `field` of every row, as views."""
@@ -173,45 +154,30 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
 
     # Episodes
 
-    def reset(
-        self,
-        *,
-        seed: int | Sequence[int | None] | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> tuple[Any, dict[str, Any]]:
-        """Start episodes in all rows, or in those of `options["reset_mask"]` (bool `[B]`).
+    def _start_row(self, b: int) -> None:
+        mujoco.mj_resetData(self.models[b], self.datas[b])
+        for name, value in self._defaults.items():
+            self._variables[name][b] = value
+        self._reset(Row(self, b))
+        self._waiting[b] = self.datas[b].ctrl
 
-        Args:
-            seed: an integer seeds row b with `seed + b`, a list each row; None goes on with the next episode.
-            options: `{"reset_mask": bool [B]}` or None.
-        """
-        self.streams.reset(seed, rows := reset_rows(options, self.num_envs))
-        self._start(rows)
-        return self.current_obs(), self.current_info()
-
-    def _start(self, rows: NDArray[np.intp]) -> None:
-        for b in rows.tolist():
-            mujoco.mj_resetData(self.models[b], self.datas[b])
-            for name, value in self._defaults.items():
-                self._variables[name][b] = value
-            self._reset(Row(self, b))
-            self._waiting[b] = self.datas[b].ctrl
-        self.steps[rows] = 0
+    def _changed(self) -> None:
         self._batch.invalidate()
 
     def current_obs(self) -> Any:
         """The observation `[B, ...]` of the current state, as `reset` or `step` last returned it."""
         return self._observe(self._batch)
 
-    def current_info(self) -> dict[str, Any]:
-        """The info of the current state."""
-        return self._info_of(self._batch)
+    def _said(self) -> dict[str, NDArray[Any]]:
+        return self._said_of(self._batch)
 
-    def _info_of(self, batch: Batch) -> dict[str, Any]:
-        if self._info is None:
-            return {}
-        info: dict[str, Any] = dict(self._info(batch))
-        return info | {f"_{name}": np.ones(len(batch), np.bool_) for name in info}
+    def _said_of(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        return {} if self._info is None else dict(self._info(batch))
+
+    def _begun(self, rows: NDArray[np.intp]) -> tuple[Any, dict[str, NDArray[Any]]]:
+        batch = Batch(self, rows)
+        said = self._said_of(batch)
+        return self._observe(batch), said
 
     def expert_action(self) -> NDArray[Any]:
         """Actions `[B, ...]` of the task's scripted controller, which sees the true state."""
@@ -221,7 +187,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
 
     # Steps
 
-    def step(self, actions: NDArray[Any]) -> tuple[Any, Floats, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+    def step(self, actions: NDArray[Any]) -> StepResult:
         """Advance every row by one control step.
 
         Args:
@@ -250,20 +216,7 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
             self._advance(batch, action)
         reward = np.asarray(self._reward(batch, action), np.float64)
         terminated = np.array(self._terminated(batch), np.bool_)
-        truncated = (self.steps >= self.max_steps) & ~terminated
-        obs, info = self.current_obs(), self.current_info()
-        if (done := terminated | truncated).any():
-            obs, info = self._autoreset(obs, info, done)
-        return obs, reward, terminated, truncated, info
-
-    def _delayed(self, controls: Floats) -> Floats:
-        """The controls that act now; row b's are those of `delay[b]` steps ago."""
-        if self._waiting.shape[1] == 0:
-            return controls
-        queue = np.concatenate([self._waiting, controls[:, None]], axis=1)
-        self._waiting = queue[:, 1:].copy()
-        now: Floats = queue[np.arange(self.num_envs), queue.shape[1] - 1 - self._delays]
-        return now
+        return self._finish(self.current_obs(), reward, terminated, self._said())
 
     def _simulate(self, controls: Floats, held: NDArray[np.bool_] | None) -> None:
         substeps, step = self._substeps, mujoco.mj_step
@@ -282,124 +235,32 @@ class MujocoTask(gym.vector.VectorEnv[Any, Any, Any]):
         for applied, values in zip(self.views("qfrc_applied"), forces, strict=True):
             applied[:] = values
 
-    @staticmethod
-    def _require_sane(what: str, values: Floats, steps: NDArray[np.int64]) -> None:
-        sane = np.abs(values) <= _LIMIT
-        if not sane.all():
-            row = int(np.argmin(sane.all(axis=1)))
-            raise NonFiniteError(
-                f"{what} of row {row} diverged (NaN, infinity or beyond 1e10) at step {int(steps[row])} of its episode"
-            )
-
-    def _autoreset(self, obs: Any, info: dict[str, Any], done: NDArray[np.bool_]) -> tuple[Any, dict[str, Any]]:
-        rows = np.flatnonzero(done)
-        self.streams.advance(rows)
-        self._start(rows)
-        begun = Batch(self, rows)
-        next_info: dict[str, Any] = {
-            name: replaced(value, rows, new)
-            for (name, value), new in zip(info.items(), self._info_of(begun).values(), strict=True)
-        }
-        next_info = next_info | {
-            "final_obs": obs,
-            "_final_obs": done.copy(),
-            "final_info": info,
-            "_final_info": done.copy(),
-        }
-        first = self._observe(begun)
-        if isinstance(obs, dict):
-            return {key: replaced(value, rows, first[key]) for key, value in obs.items()}, next_info
-        return replaced(obs, rows, first), next_info
-
     # State
 
-    def get_state(self, rows: Sequence[int] | NDArray[np.intp] | None = None) -> State:
-        """Everything the next steps depend on, each array `[len(rows), ...]`; all rows by default.
+    def _more_state(self, rows: NDArray[np.intp]) -> State:
+        return {f"variable/{name}": value[rows] for name, value in self._variables.items()}
 
-        Raises:
-            NeuroctlError: no episode has begun, or a row does not exist.
-        """
-        self._require_begun("get_state")
-        index = self._rows(rows)
-        streams = self.streams.get_state(index)
-        return self._physics_state(index) | {f"stream/{name}": value for name, value in streams.items()}
-
-    def _physics_state(self, index: NDArray[np.intp]) -> State:
-        """The state without random streams."""
-        physics = np.zeros((len(index), mujoco.mj_stateSize(self.models[0], _INTEGRATION)))
-        for i, b in enumerate(index.tolist()):
-            mujoco.mj_getState(self.models[b], self.datas[b], physics[i], _INTEGRATION)
-        state: State = {
-            "mujoco": physics,
-            "steps": self.steps[index],
-            "waiting_controls": self._waiting[index],
-        }
-        return state | {f"variable/{name}": value[index] for name, value in self._variables.items()}
-
-    def set_state(self, rows: Sequence[int] | NDArray[np.intp] | None, state: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `get_state` returned, into `rows` (all where None).
-
-        Raises:
-            NeuroctlError: a row does not exist, or an array is missing, has another shape or is not finite.
-        """
-        index = self._rows(rows)
-        streams = {name: f"stream/{name}" for name in ("seeds", "episodes", *self.streams.names)}
-        shapes = {name: value.shape for name, value in self._physics_state(index).items()}
-        shapes |= {
-            key: (len(index), *((STATE_WORDS,) if name in self.streams.names else ())) for name, key in streams.items()
-        }
-        for key, shape in shapes.items():
-            if key not in state or np.shape(state[key]) != shape:
-                found = np.shape(state[key]) if key in state else "nothing"
-                raise NeuroctlError(f"environment state {key!r}: expected shape {shape}, found {found}")
-        for key in ("mujoco", "waiting_controls"):
-            if np.asarray(state[key]).dtype.kind not in "fiu" or not np.isfinite(state[key]).all():
-                raise NeuroctlError(f"environment state {key!r} holds values that are not finite numbers")
-        for i, b in enumerate(index.tolist()):
-            mujoco.mj_setState(self.models[b], self.datas[b], state["mujoco"][i].astype(np.float64), _INTEGRATION)
-        self.steps[index], self._waiting[index] = state["steps"], state["waiting_controls"]
+    def _put_more(self, rows: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
         for name, value in self._variables.items():
-            value[index] = state[f"variable/{name}"]
-        self.streams.set_state(index, {name: state[key] for name, key in streams.items()})
-        self._batch.invalidate()
-
-    def _require_begun(self, call: str) -> None:
-        if self.closed:
-            raise NeuroctlError(f"{call}() after close(): make the environment again")
-        if (self.streams.episodes < 0).any():
-            raise NeuroctlError(f"{call}() before reset(): start the episodes with reset(seed=...)")
-
-    def _rows(self, rows: Sequence[int] | NDArray[np.intp] | None) -> NDArray[np.intp]:
-        return checked_rows(rows, self.num_envs)
-
-    def model_hash(self) -> str:
-        """sha256 of the compiled models and delays, for recordings."""
-        return hash_models(self.models, self._delays)
-
-    def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name not in _REBUILT}
-        return kept | {"_packed": self._physics_state(self._rows(None))["mujoco"]}
-
-    def __setstate__(self, attributes: dict[str, Any]) -> None:
-        packed = attributes.pop("_packed")
-        self.__dict__.update(attributes)
-        self._build()
-        for model, data, state in zip(self.models, self.datas, packed, strict=True):
-            mujoco.mj_setState(model, data, state, _INTEGRATION)
+            value[rows] = state[f"variable/{name}"]
 
     # Pictures
 
     def render(self) -> Any:
-        """Frames `[B, 240, 320, 3]` uint8 from the model's camera `render_camera`.
+        """Frames `[B, 240, 320, 3]` uint8 from the model's camera `render_camera`, or as the task draws them.
 
         Raises:
-            NeuroctlError: made without `render_mode="rgb_array"`, or OpenGL is missing.
+            NeuroctlError: made without `render_mode="rgb_array"`, or OpenGL is missing and the task draws nothing.
         """
-        if self.render_mode is None:
-            raise NeuroctlError("nothing is rendered; make the environment with render_mode='rgb_array'")
-        return np.stack([self._frame(model, data) for model, data in zip(self.models, self.datas, strict=True)])
+        try:
+            return super().render()
+        except NoOpenGLError:
+            if self._draw is None:
+                raise
+            return np.stack([self._draw(Row(self, b)) for b in range(self.num_envs)])
 
-    def _frame(self, model: Any, data: Any) -> NDArray[np.uint8]:
+    def _frame(self, b: int) -> NDArray[np.uint8]:
+        model, data = self.models[b], self.datas[b]
         if id(model) not in self._renderers:
             self._renderers[id(model)] = open_renderer(model, 240, 320)
         # Not mj_forward: that would touch the solver's warm start, which is part of the state.

@@ -18,6 +18,7 @@ from neuroctl.errors import NeuroctlError
 
 from .ground import SKY, cell_of, sample_of, shade
 from .track_atlas import TrackAtlas
+from .vector_tools import array_of, shown
 
 CAMERA_SIZE = (32, 128)
 _W = CAMERA_SIZE[1]
@@ -57,9 +58,10 @@ def check_retina_size(size: Any, camera: tuple[int, int] = CAMERA_SIZE) -> tuple
     Raises:
         NeuroctlError: not two whole numbers between 1 and the camera's size.
     """
-    values = np.asarray(size)
-    if values.shape != (2,) or values.dtype.kind not in "iu" or (values < 1).any() or (values > camera).any():
-        raise NeuroctlError(f"retina_size is {size}; allowed: (rows, columns) from (1, 1) to {camera}")
+    values = array_of(size)
+    whole = values is not None and values.shape == (2,) and values.dtype.kind in "iu"
+    if values is None or not whole or (values < 1).any() or (values > camera).any():
+        raise NeuroctlError(f"retina_size is {shown(size)}; allowed: (rows, columns) from (1, 1) to {camera}")
     return int(values[0]), int(values[1])
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from neuroctl import registry
 from neuroctl.errors import NeuroctlError
 from neuroctl.shift import Kind, Shift
-from neuroctl.streams import EpisodeStreams
+from neuroctl.streams import STATE_WORDS, EpisodeStreams
 
 from .event_camera import EventSpace
-from .vector_tools import checked_rows, reset_rows
+from .vector_tools import array_of, checked_rows, require_state, reset_rows
 
 Leaves = dict[str, NDArray[Any]]
 """An observation as named arrays; a plain array has the name `""`."""
@@ -125,7 +125,10 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
             result = self.env.step(actions)
             self.streams.advance(np.flatnonzero(result[2] | result[3]))
             return result
-        obs, reward, terminated, truncated, info = self.env.step(self.perturb_action(np.asarray(actions)))
+        given = array_of(actions)
+        # what is ragged, the environment names
+        acting = actions if given is None else self.perturb_action(given)
+        obs, reward, terminated, truncated, info = self.env.step(acting)
         done = np.asarray(terminated | truncated)
         rows = np.flatnonzero(done)
         leaves = _leaves(obs)
@@ -191,8 +194,12 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
         names = {"seeds": "seeds", "episodes": "episodes", self.key: "stream"}
         self._allocate()
         buffers = self._buffers()
+        require_state(state, {})
         if missing := [k for k in (*names.values(), *buffers) if f"{self.key}/{k}" not in state]:
             raise NeuroctlError(f"environment state {self.key + '/' + missing[0]!r} is missing: another shift stack?")
+        shapes = {f"{self.key}/{name}": (len(index), *value.shape[1:]) for name, value in buffers.items()}
+        shapes |= {f"{self.key}/{name}": (len(index),) for name in ("seeds", "episodes")}
+        require_state(state, shapes | {f"{self.key}/stream": (len(index), STATE_WORDS)})
         self.env.set_state(rows, state)  # type: ignore[attr-defined]
         self.streams.set_state(index, {name: state[f"{self.key}/{k}"] for name, k in names.items()})
         for name, value in buffers.items():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.errors import NeuroctlError
 from neuroctl.shift import Kind, Shift
+from neuroctl.vector import make_env
 
+from .dynamics import MULTIPLIERS, changes
 from .shift_wrapper import Leaves, ShiftWrapper
 
 
@@ -33,7 +37,7 @@ class ActionNoise(ShiftWrapper):
     def perturb_action(self, action: NDArray[Any]) -> NDArray[Any]:
         """Actions `[B, ...]` with noise, within their space."""
         space: Any = self.single_action_space
-        if action.shape != (self.num_envs, *space.shape):
+        if action.shape != (self.num_envs, *space.shape) or action.dtype.kind not in "fiu":
             return action  # the environment names the mistake
         noise = np.stack([self.rng(b).standard_normal(space.shape) for b in range(self.num_envs)])
         noisy = action + self.value * noise * (space.high - space.low) / 2
@@ -51,6 +55,20 @@ class DynamicsShift(Shift):
     kind: ClassVar[Kind] = "dynamics"
     key: ClassVar[str]
     """Which value of `dynamics`."""
+
+    @classmethod
+    def fits_options(cls, env_id: str, options: Mapping[str, Any]) -> str | None:
+        """A factor must change something in the robot's compiled model, see `neuroctl.envs.dynamics.changes`."""
+        if cls.key not in MULTIPLIERS:
+            return None
+        try:
+            env = make_env(env_id, 2, {**options, "dynamics": {cls.key: [1.0, cls.levels[-1]]}})
+        except NeuroctlError:
+            return None  # whoever makes the environment names the mistake
+        models = getattr(env.unwrapped, "models", None)
+        idle = models is not None and not changes(*models)
+        env.close()
+        return f"a factor of {cls.key} changes nothing in this robot" if idle else None
 
     @classmethod
     def dynamics(cls, severity: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neuroctl.streams import checked_seed
 
-from .vector_tools import require_options
+from .vector_tools import array_of, require_options, require_state
 
 
 class SingleEnv(gym.Env[Any, Any]):
@@ -48,7 +48,9 @@ class SingleEnv(gym.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one control step."""
-        obs, reward, terminated, truncated, info = self.vector.step(np.asarray(action)[None])
+        given = array_of(action)
+        # what is ragged, the vector names
+        obs, reward, terminated, truncated, info = self.vector.step([action] if given is None else given[None])
         self._pending = bool(terminated[0] or truncated[0])
         if self._pending:
             obs, info = info["final_obs"], info["final_info"]
@@ -67,10 +69,14 @@ class SingleEnv(gym.Env[Any, Any]):
         return {**self.vector.get_state(), "single/pending": np.array([self._pending])}
 
     def set_state(self, state: dict[str, NDArray[Any]]) -> None:
-        """Put back what `get_state` returned."""
-        state = dict(state)
-        self._pending = bool(state.pop("single/pending")[0])
-        self.vector.set_state(None, state)
+        """Put back what `get_state` returned.
+
+        Raises:
+            NeuroctlError: an array is missing, has another shape or is not finite.
+        """
+        require_state(state, {"single/pending": (1,)})
+        self.vector.set_state(None, {name: value for name, value in state.items() if name != "single/pending"})
+        self._pending = bool(state["single/pending"][0])
 
     def render(self) -> NDArray[np.uint8]:
         """The current frame `[H, W, 3]`."""

@@ -15,7 +15,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
+from neuroctl.errors import NeuroctlError
 from neuroctl.streams import stream
+
+from .vector_tools import array_of, is_integer
 
 Floats = NDArray[np.float64]
 
@@ -185,6 +189,19 @@ def loop_track() -> Track:
         pose, start = _arc(pose, curvature, np.array([piece]))[0], start + piece
     samples[:, COS], samples[:, SIN] = np.cos(samples[:, HEADING]), np.sin(samples[:, HEADING])
     return build_track(samples, length)
+
+
+def checked_seeds(seeds: Any) -> tuple[int, int]:
+    """A range of seeds of random roads, `(start, stop)`.
+
+    Raises:
+        NeuroctlError: not two integers, or an empty range.
+    """
+    array = array_of(seeds)
+    pair = [*seeds] if array is not None and array.ndim == 1 else []
+    if len(pair) != 2 or not all(map(is_integer, pair)) or not 0 <= pair[0] < pair[1] < 2**63:
+        raise NeuroctlError(f"track_seeds is {shown(seeds)}; allowed: integers (start, stop) with 0 <= start < stop")
+    return int(pair[0]), int(pair[1])
 
 
 @lru_cache(maxsize=16)

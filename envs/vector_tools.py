@@ -1,27 +1,72 @@
 """Small helpers that SAME_STEP vector environments and wrappers share."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
+__all__ = [
+    "array_of",
+    "checked_actions",
+    "checked_count",
+    "checked_rows",
+    "is_default",
+    "is_integer",
+    "is_number",
+    "replaced",
+    "require",
+    "require_options",
+    "require_state",
+    "reset_rows",
+    "shown",
+]
 
-def shown(value: Any) -> str:
-    """A value for one line of an error message."""
-    return " ".join(repr(value).split())[:80]
+
+def require(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Refuse an option that is not among the names, truth values or None that are allowed.
+
+    Raises:
+        NeuroctlError: it is not.
+    """
+    if not isinstance(value, (str, bool, type(None))) or value not in allowed:
+        raise NeuroctlError(f"unknown {name} {shown(value)}; allowed: {', '.join(map(repr, allowed))}")
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number, finite and no larger than a float can be."""
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Whether a value is an integer."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_default(value: Any, default: Any) -> bool:
+    """Whether an option has its default value, which is no array."""
+    return isinstance(value, (str, int, float, np.generic, type(None))) and bool(value == default)
 
 
 def checked_count(name: str, value: Any) -> int:
     """An integer of at least 1.
 
     Raises:
-        NeuroctlError: it is anything else.
+        NeuroctlError: it is anything else, or has no room in 64 bits.
     """
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+    if not is_integer(value) or value < 1:
         raise NeuroctlError(f"{name} is {shown(value)}; it must be an integer of at least 1")
+    if value >= 2**63:
+        raise NeuroctlError(f"{name} is {shown(value)}; it must be below 2**63")
     return int(value)
 
 
@@ -89,24 +134,24 @@ def checked_actions(actions: Any, space: Any, num_envs: int) -> NDArray[Any]:
     """Actions `[B, ...]` of a Box, clipped to its bounds, or of a discrete space.
 
     Raises:
-        NeuroctlError: wrong shape or type, NaN, infinity, or not in the discrete space.
+        NeuroctlError: ragged, wrong shape or type, NaN, infinity, or not in the discrete space.
     """
-    given: NDArray[Any] = np.asarray(actions)
+    given = array_of(actions)
+    if given is None:
+        raise NeuroctlError(f"actions are ragged: {shown(actions)}; expected shape {(num_envs, *space.shape)}")
     if given.shape != (num_envs, *space.shape):
         raise NeuroctlError(f"actions have shape {given.shape}; expected {(num_envs, *space.shape)}")
     if hasattr(space, "low"):
         if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
-            raise NeuroctlError(f"actions must be finite numbers; got {given.dtype} {given.tolist()}"[:300])
+            raise NeuroctlError(f"actions must be finite numbers; got {given.dtype} {shown(given.tolist())}")
         clipped: NDArray[Any] = np.minimum(np.maximum(given, space.low), space.high)
         return clipped
     if given.dtype.kind not in "iu" or not all(space.contains(action) for action in given):
-        raise NeuroctlError(f"actions {given.tolist()} are not in {space}"[:300])
+        raise NeuroctlError(f"actions {shown(given.tolist())} are not in {space}")
     return given
 
 
-def require_state(
-    state: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]], finite: Sequence[str]
-) -> None:
+def require_state(state: Any, shapes: Mapping[str, tuple[int, ...]], finite: Sequence[str] = ()) -> None:
     """Refuse a saved state that does not fit.
 
     Args:
@@ -115,12 +160,14 @@ def require_state(
         finite: names of those that must hold finite numbers.
 
     Raises:
-        NeuroctlError: an array is missing, has another shape, or is not finite.
+        NeuroctlError: no mapping, or an array is missing, has another shape, holds no numbers, or none that are finite.
     """
+    if not isinstance(state, Mapping):
+        raise NeuroctlError(f"environment state is {shown(state)}; expected what get_state() returned")
     for key, shape in shapes.items():
-        if key not in state or np.shape(state[key]) != shape:
-            found = np.shape(state[key]) if key in state else "nothing"
-            raise NeuroctlError(f"environment state {key!r}: expected shape {shape}, found {found}")
-    for key in finite:
-        if np.asarray(state[key]).dtype.kind not in "fiu" or not np.isfinite(state[key]).all():
+        found = array_of(state[key]) if key in state else None
+        if found is None or found.shape != shape:
+            what = "nothing" if key not in state else "a ragged list" if found is None else found.shape
+            raise NeuroctlError(f"environment state {key!r}: expected shape {shape}, found {what}")
+        if found.dtype.kind not in "biuf" or (key in finite and not np.isfinite(found).all()):
             raise NeuroctlError(f"environment state {key!r} holds values that are not finite numbers")

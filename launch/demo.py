@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroctl import registry
+from neuroctl.checks import checked_integer
 from neuroctl.launch.program import parse, run, shown, table
 
 PRESETS = ("lane-cfc", "lane-cfc-dense")
@@ -30,6 +31,11 @@ class Arguments:
     """Expert episodes to learn from."""
     steps: int = 400
     """Gradient steps for each policy."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, before anything is recorded."""
+        checked_integer("episodes", self.episodes, 1)
+        checked_integer("steps", self.steps, 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

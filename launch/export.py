@@ -31,8 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from neuroctl.errors import NeuroctlError
     from neuroctl.run import load
 
-    if not options.onnx.parent.is_dir():
-        raise NeuroctlError(f"no folder {options.onnx.parent} for the ONNX file")
     controller = load(options.run, options.checkpoint)
     policy = getattr(controller.agent, "policy", None)
     if policy is None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl import registry
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch.program import parse, run, shown
 
 LANE, BALL = "neuroctl/LaneFollow-v0", "neuroctl/BallReach-v0"
@@ -45,6 +47,11 @@ class Arguments:
     """Seed of the episode that is shown."""
     seconds: float = 8.0
     """Time that the expert drives under each change of action or robot."""
+
+    def __post_init__(self) -> None:
+        """Refuse a time without a control step."""
+        if not DT_S <= self.seconds < math.inf:
+            raise NeuroctlError(f"seconds must be at least {DT_S}, a control step, and finite, got {self.seconds}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -41,14 +41,26 @@ def lane_mlp() -> TrainConfig:
 
 
 def arm_cfc() -> TrainConfig:
-    """Delayed reaching with two joints: the target is shown, and gone before the arm may move."""
+    """Delayed reaching with two joints: the target is shown, and gone before the arm may move.
+
+    An episode is 130 steps; the cell begins with a memory of that length and learns slowly, or it would lose it.
+    """
+    agent = ImitationConfig(
+        cell="cfc",
+        rank=16,
+        sparsity=0.5,
+        memory_steps=130,
+        sequence_length=130,
+        learning_rate=3e-4,
+        half_life=2000,
+    )
     return TrainConfig(
         env=ArmReachConfig(task="delayed", command="velocity"),
-        agent=ImitationConfig(cell="cfc", rank=8, sparsity=0.5),
+        agent=agent,
         preset="arm-cfc",
-        demonstrations=DemonstrationsConfig(episodes=400, shifts=("action-noise:1",)),
-        steps=1500,
-        checkpoint_every=250,
+        demonstrations=DemonstrationsConfig(episodes=2000, shifts=("action-noise:1",)),
+        steps=4000,
+        checkpoint_every=500,
     )
 
 

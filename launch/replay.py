@@ -62,16 +62,10 @@ def _compare(options: Arguments, mode: str) -> bool:
     from neuroctl.replaying import replay
 
     episodes = None if options.episode is None else [options.episode]
+    policy = {"source": options.source, "checkpoint": options.checkpoint} if mode == "policy" else {}
     count = len(Recording(options.dataset)) if episodes is None else 1
     with shown(f"replaying {mode}", count, "episodes") as progress:
-        result = replay(
-            options.dataset,
-            mode=mode,
-            episodes=episodes,
-            source=options.source,
-            checkpoint=options.checkpoint,
-            progress=progress,
-        )
+        result = replay(options.dataset, mode=mode, episodes=episodes, progress=progress, **policy)
     for note in result.notes:
         sys.stdout.write(f"note: {note}\n")
     for line in [*result.damaged, *map(str, result.differences)]:

@@ -13,25 +13,27 @@ import numpy as np
 
 from neuroctl.config import TrainConfig
 from neuroctl.launch.program import shown
+from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write, read_json
+from neuroctl.training import EPISODES
 
 EVALUATION_SEED = 0
 
 
-def train_once(config: TrainConfig, path: Path, demonstrations: Path, episodes: int) -> None:
+def train_once(config: TrainConfig, path: Path, demonstrations: Path) -> None:
     """Train a policy into `path` unless that is done; one that was interrupted goes on.
 
     Args:
-        config: the experiment, its seed and steps included.
+        config: the experiment, its seed, steps and number of demonstrations included.
         path: run folder.
         demonstrations: recording of the expert, made if it is not there; policies of one seed share it.
-        episodes: that it shall hold.
     """
     from neuroctl import record, train
 
     if (path / "checkpoints" / f"{config.steps:09d}").exists():
         return
     source = config.demonstrations
+    episodes = source.episodes or EPISODES
     with shown(f"demonstrations {demonstrations}", episodes, "episodes") as progress:
         record(
             "expert",
@@ -84,3 +86,11 @@ def cell(values: Sequence[float], unit: float, seeds: int) -> str:
     points = " ".join(f"{v:.1f}" for v in share)
     note = "" if len(values) == seeds else f" ({len(values)} of {seeds} seeds)"
     return f"{np.mean(share):.1f} ({points}){note}"
+
+
+def interval(values: Sequence[float]) -> str:
+    """The 95 % bootstrap interval of the mean over seeds, in per cent."""
+    if not values:
+        return ""
+    found = stratified_bootstrap([100 * value for value in values], lambda scores: float(scores.mean()))
+    return f"{found.low:.1f} to {found.high:.1f}"

@@ -21,6 +21,7 @@ from neuroctl.config import TrainConfig
 from neuroctl.launch.program import parse, run, shown
 from neuroctl.launch.study import cell, evaluate_once, train_once, values_of
 from neuroctl.storage import atomic_write, read_json
+from neuroctl.training import EPISODES
 from neuroctl.versions import versions
 
 PRESETS = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
@@ -30,7 +31,6 @@ SHIFTS = (
     *("action-noise", "brightness", "contrast", "friction"),
     *("gain", "gaussian-noise", "observation-delay", "pixel-dropout"),
 )
-EPISODES = 60
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _folder(options: Arguments, task: str, preset: str, seed: int) -> Path:
 def _train(options: Arguments, task: str, preset: str, seed: int) -> None:
     demonstrations = options.out / task / f"demonstrations-s{seed}"
     config = _config(task, preset, seed, options.steps)
-    train_once(config, _folder(options, task, preset, seed), demonstrations, EPISODES)
+    train_once(config, _folder(options, task, preset, seed), demonstrations)
 
 
 def _conditions(options: Arguments, task: str) -> Iterator[str]:

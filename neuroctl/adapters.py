@@ -7,12 +7,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
+from .contracts import Observation, map_observation
+
 Vector = VectorEnv[Any, Any, Any]
 
 
-def copy_obs(obs: Any) -> Any:
+def copy_obs(obs: Observation) -> Observation:
     """A copy of an observation, an array or a dict of arrays."""
-    return {key: copy_obs(value) for key, value in obs.items()} if isinstance(obs, dict) else np.array(obs)
+    return map_observation(np.array, obs)
 
 
 def write_rows(target: Any, mask: NDArray[np.bool_], source: Any) -> None:

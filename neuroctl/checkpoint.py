@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .checks import checked_integer
 from .errors import DamagedFileError, FormatVersionError, NeuroctlError
 from .storage import atomic_folder, atomic_write, load_tree, read_json, save_tree, sha256
 from .versions import versions
@@ -78,6 +79,10 @@ class Checkpoints:
     folder: Path
     keep: int = 3
 
+    def __post_init__(self) -> None:
+        """Refuse to keep nothing."""
+        checked_integer("keep", self.keep, 1)
+
     def path(self, step: int) -> Path:
         """Folder of the checkpoint of `step`."""
         return self.folder / f"{step:09d}"
@@ -127,7 +132,7 @@ class Checkpoints:
         which = str(which)
         pointer = self.folder / which
         name = pointer.read_text().strip() if pointer.is_file() else which
-        path = self.path(int(name)) if name.isdigit() else self.folder / name
+        path = self.folder / (name.lstrip("0").zfill(len(self.path(0).name)) if name.isdecimal() else name)
         if not name or not path.is_dir():
             known = ", ".join(p.name.lstrip("0") or "0" for p in self.all()) or "none"
             raise NeuroctlError(f"no checkpoint {which!r} in {self.folder}; steps there: {known}")

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 
 from . import registry
+from .checks import checked_integer, shown
 from .errors import DamagedFileError, NeuroctlError
 
 
@@ -56,9 +58,8 @@ class DemonstrationsConfig:
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         for name, least in (("episodes", 1), ("dagger_every", 0), ("dagger_episodes", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise NeuroctlError(f"demonstrations.{name} must be >= {least}, got {value}")
+            if getattr(self, name) is not None:
+                checked_integer(f"demonstrations.{name}", getattr(self, name), least)
 
 
 @dataclass(frozen=True)
@@ -104,41 +105,57 @@ class TrainConfig:
         """Refuse values that mean nothing."""
         parse_options(self.evaluation_options)
         for name in ("steps", "num_envs", "log_every", "checkpoint_every", "keep_checkpoints", "num_threads"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise NeuroctlError(f"{name} must be >= 1, got {getattr(self, name)}")
-        for name in ("seed", "evaluate_every"):
-            if getattr(self, name) < 0:
-                raise NeuroctlError(f"{name} must be >= 0, got {getattr(self, name)}")
+            if getattr(self, name) is not None or name != "num_envs":
+                checked_integer(name, getattr(self, name), 1)
+        checked_integer("seed", self.seed, 0, 2**63 - 1)
+        checked_integer("evaluate_every", self.evaluate_every, 0)
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:
     """`("blackout_s=0.5", "camera=far")` as `{"blackout_s": 0.5, "camera": "far"}`.
 
-    Values are Python literals; what is none is a string.
+    Values are Python literals, in which `nan` and `inf` are numbers; what is none is a string.
 
     Raises:
-        NeuroctlError: not of the form `name=value`.
+        NeuroctlError: not of the form `name=value`, or a name that is given twice.
     """
     parsed: dict[str, Any] = {}
     for option in options:
         name, equals, text = option.partition("=")
         if not equals or not name.isidentifier():
             raise NeuroctlError(f"option {option!r} is not of the form name=value")
-        try:
-            parsed[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            parsed[name] = text
+        if name in parsed:
+            raise NeuroctlError(f"option {name!r} is given twice: {shown(parsed[name])} and {text}")
+        parsed[name] = _literal(text)
     return parsed
 
 
+class _NameNumbers(ast.NodeTransformer):
+    """Turns the names `nan` and `inf` into the numbers, for which Python has no literals."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - the name decides what is visited
+        """The number, or the name as it was."""
+        return ast.Constant(float(node.id)) if node.id.lower() in ("nan", "inf", "infinity") else node
+
+
+def _literal(text: str) -> Any:
+    """The Python literal `text`, or else `text` itself."""
+    try:
+        return ast.literal_eval(_NameNumbers().visit(ast.parse(text.lstrip(" \t"), mode="eval")))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that literal_eval may raise
+        return text
+
+
 def to_json(value: Any) -> Any:
-    """A dataclass as nested dicts and lists that JSON can hold."""
+    """A dataclass as nested dicts and lists that JSON can hold; numbers of numpy become Python's."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {key: to_json(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(part) for part in value]
+    if isinstance(value, np.generic):
+        return value.item()
     return str(value) if isinstance(value, Path) else value
 
 

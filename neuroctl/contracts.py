@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .recording import Recording
 
@@ -24,6 +24,13 @@ Observation = Any
 
 Info = dict[str, Any]
 """Gymnasium's vector info: arrays `[B, ...]` and, where an episode ended, `final_obs` and `final_info`."""
+
+
+def map_observation(function: Callable[[Any], Any], obs: Observation) -> Observation:
+    """`function` of an observation's array, or of each array of a dict; dicts may be nested."""
+    if isinstance(obs, dict):
+        return {key: map_observation(function, part) for key, part in obs.items()}
+    return function(obs)
 
 
 @dataclass(frozen=True)

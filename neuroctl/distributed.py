@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .checks import checked_integer
 from .errors import NeuroctlError
 from .rollouts import Player, Shard, ShardResult, play_shard
 
@@ -26,10 +27,9 @@ def play_shards(shards: Sequence[Shard], player: Player, workers: int = 0) -> It
         workers: Ray worker processes; 0 plays in this process and does not import Ray.
 
     Raises:
-        NeuroctlError: `workers` is negative, or a shard failed on every try.
+        NeuroctlError: `workers` is no integer >= 0, or a shard failed on every try.
     """
-    if workers < 0:
-        raise NeuroctlError(f"workers must be >= 0, got {workers}")
+    workers = checked_integer("workers", workers, 0)
     if workers == 0:
         yield from (play_shard(shard, player) for shard in shards)
         return

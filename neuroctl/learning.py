@@ -8,12 +8,13 @@ episode can be repeated alone, and a recording that was killed goes on with the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .contracts import Agent, Observation
+from .contracts import Agent, map_observation
 from .loop import ClosedLoop
 from .progress import Progress
 from .recorder import Recorder
@@ -28,12 +29,12 @@ def record_learning(
     agent: Agent, env: Vector, recording: Recording, shards: Sequence[Shard], progress: Progress
 ) -> None:
     """Record the one episode of each shard; each begins with what the agent had learned at the end of the last."""
+    if not recording.has_learning_state(0):
+        agent.begin(1, shards[0].seed)
+        recording.add_learning_state(0, agent.state_dict())
     for number, shard in enumerate(shards):
         sound = recording.is_sound(number)
-        if not (sound and recording.has_learning_state(number) and recording.has_learning_state(number + 1)):
-            if number == 0:
-                agent.begin(1, shard.seed)
-                recording.add_learning_state(0, agent.state_dict())
+        if not (sound and recording.has_learning_state(number + 1)):
             recorder = Recorder(recording, [None if sound else number], shard.seeds)
             ClosedLoop(env, agent, [recorder]).run_episodes(
                 shard.seeds, shard.seed, learning=recording.learning_state(number)
@@ -58,22 +59,12 @@ def repeat_learning(agent: Agent, episode: Episode, state: dict[str, Any], seed:
     actions = []
     for step in range(len(episode)):
         last = np.array([step == len(episode) - 1])
-        actions.append(agent.act(_at(episode.obs, step), np.array([step == 0]))[0])
-        next_obs = _at(episode.obs, step + 1)
+        obs, next_obs = (map_observation(itemgetter(slice(t, t + 1)), episode.obs) for t in (step, step + 1))
+        actions.append(agent.act(obs, np.array([step == 0]))[0])
         info = {"final_obs": next_obs, "_final_obs": last} if last[0] else {}
         if last[0]:
-            next_obs = _row(episode.after)
+            next_obs = map_observation(itemgetter(np.newaxis), episode.after)
         reward = episode.reward[step : step + 1]
         agent.observe(next_obs, reward, last & episode.terminated, last & episode.truncated, info)
         agent.update()
     return np.stack(actions)
-
-
-def _at(obs: Observation, step: int) -> Observation:
-    """The observations `[1, ...]` of one step."""
-    return {k: _at(v, step) for k, v in obs.items()} if isinstance(obs, dict) else obs[step : step + 1]
-
-
-def _row(obs: Observation) -> Observation:
-    """One observation as a batch of one."""
-    return {k: _row(v) for k, v in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]

@@ -1,10 +1,13 @@
 """The contract of a recurrent policy with explicit state."""
 
 from abc import ABC, abstractmethod
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .contracts import map_observation
 
 State = Any
 """A tensor or a plain nested tuple, list or dict of tensors, batch first."""
@@ -55,7 +58,6 @@ class Policy(nn.Module, ABC):
         """
         outputs = []
         for t in range(first.shape[0]):
-            now = {key: value[t] for key, value in obs.items()} if isinstance(obs, dict) else obs[t]
-            output, state = self.step(now, state, first[t])
+            output, state = self.step(map_observation(itemgetter(t), obs), state, first[t])
             outputs.append(output)
         return torch.stack(outputs), state

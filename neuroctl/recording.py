@@ -135,7 +135,7 @@ def _json(info: DatasetInfo) -> str:
     try:
         content = asdict(info)
         return json.dumps({**content, "sha256": _digest(content)}, indent=1)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # no plain value, or a number of thousands of digits
         raise NeuroctlError(
             f"environment options must be plain values, so that a recording can hold them: {error}"
         ) from None
@@ -203,6 +203,8 @@ class Recording:
                 entry = json.loads(line)
                 if entry["file"] != _file_name(entry["episode"]) or not entry.keys() >= _SUMMARY:
                     raise ValueError("not an episode")
+                if not isinstance(entry["length"], int):
+                    raise ValueError("length is no number")
                 self.index[entry["episode"]] = entry
             except (ValueError, KeyError, TypeError):
                 self.damaged_lines.append(f"{self.path / 'index.jsonl'} line {number} is damaged")

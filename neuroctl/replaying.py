@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .adapters import write_rows
-from .contracts import Agent
+from .contracts import Agent, Observation, map_observation
 from .episode_codec import flatten
 from .errors import DamagedFileError, NeuroctlError
 from .learning import repeat_learning
@@ -20,6 +19,8 @@ from .recorder import model_hash
 from .recording import DatasetInfo, Episode, Recording
 from .rollouts import Player, find_player, one_thread, shard_seed
 from .vector import Vector, can_restore, current_obs, get_state, make_env, set_state
+
+MODES = ("physics", "policy")
 
 
 @dataclass(frozen=True)
@@ -86,25 +87,29 @@ def replay(
         progress: told of each episode.
 
     Raises:
-        NeuroctlError: no such recording, episode or mode, or a recording that was not made by a policy.
+        NeuroctlError: no such recording, episode or mode, a recording that was not made by a policy, or a policy that
+            is given where none plays.
     """
+    if mode not in MODES:
+        raise NeuroctlError(f"unknown replay mode {mode!r}; modes: {', '.join(MODES)}")
+    for name, given in (("source", source), ("checkpoint", checkpoint)):
+        if mode == "physics" and given is not None:
+            raise NeuroctlError(f"{name} has no effect in mode physics: no policy plays")
     recording = Recording(dataset)
     numbers = recording.numbers() if episodes is None else list(episodes)
     if not numbers:
-        raise NeuroctlError(f"{recording.path} holds no episodes")
+        raise NeuroctlError(f"{recording.path} holds no episodes" if episodes is None else "no episodes are asked for")
     unknown = [n for n in numbers if n not in recording.index]
     if unknown:
         recording.arrays(unknown[0])
     progress = progress or NoProgress()
     if mode == "physics":
         return _replay_physics(recording, numbers, progress)
-    if mode == "policy":
-        if checkpoint is None:
-            recorded = recording.info.checkpoint if source is None else None
-            checkpoint = "latest" if recorded is None else recorded
-        player, _ = find_player(source or recording.info.agent, checkpoint)
-        return _replay_policy(recording, numbers, player, progress)
-    raise NeuroctlError(f"unknown replay mode {mode!r}; modes: physics, policy")
+    if checkpoint is None:
+        recorded = recording.info.checkpoint if source is None else None
+        checkpoint = "latest" if recorded is None else recorded
+    player, _ = find_player(recording.info.agent if source is None else source, checkpoint)
+    return _replay_policy(recording, numbers, player, progress)
 
 
 def _readable(
@@ -261,22 +266,19 @@ def _recompute(agent: Agent, episode: Episode, width: int, seed: int) -> NDArray
     """The policy's actions for the recorded observations, in the recorded row of a batch of the recorded width."""
     row = int(episode.info["row"])
     agent.begin(width, seed)
-    mask = np.arange(width) == row
     actions = []
     for step in range(len(episode)):
-        batch = _zeros(episode.obs, width)
-        write_rows(batch, mask, _spread(episode.obs, step, width))
+        batch = _in_row(episode.obs, step, row, width)
         actions.append(agent.act(batch, np.full(width, step == 0))[row])
     return np.stack(actions)
 
 
-def _zeros(obs: Any, width: int) -> Any:
-    if isinstance(obs, dict):
-        return {k: _zeros(v, width) for k, v in obs.items()}
-    return np.zeros((width, *obs.shape[1:]), dtype=obs.dtype)
+def _in_row(obs: Observation, step: int, row: int, width: int) -> Observation:
+    """The observation of one step in one row of a batch `[width, ...]` of zeros."""
 
+    def place(part: NDArray[Any]) -> NDArray[Any]:
+        batch = np.zeros((width, *part.shape[1:]), dtype=part.dtype)
+        batch[row] = part[step]
+        return batch
 
-def _spread(obs: Any, step: int, width: int) -> Any:
-    if isinstance(obs, dict):
-        return {k: _spread(v, step, width) for k, v in obs.items()}
-    return np.broadcast_to(obs[step], (width, *obs.shape[1:]))
+    return map_observation(place, obs)

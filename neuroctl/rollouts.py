@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import registry
+from .checks import checked_integer
 from .config import TrainConfig
 from .contracts import Agent, Info, Listener, Observation, Step
 from .errors import NeuroctlError
@@ -28,8 +29,9 @@ from .recording import Recording
 from .run import Run, agent_with, environment_spaces, tree_hash
 from .scripted import NAMES, ScriptedAgent
 from .shift import shift_stack
+from .storage import is_unused, removed_on_mistake
 from .streams import derive_seed, episode_seed
-from .vector import Vector, make_env, spaces_of
+from .vector import Vector, environment_options, make_env, spaces_of
 
 WIDTH = 16
 """Rows of a shard, unless a recording says otherwise."""
@@ -103,8 +105,7 @@ def make_shards(
 ) -> list[Shard]:
     """Episode i of root seed `seed` is row `i % width` of shard `i // width`, however many episodes follow it."""
     for name, value, least in (("episodes", episodes, 1), ("width", width, 1), ("seed", seed, 0)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise NeuroctlError(f"{name} must be an integer >= {least}, got {value!r}")
+        checked_integer(name, value, least)
     return [
         Shard(
             env_id=env_id,
@@ -185,9 +186,11 @@ def find_player(source: str | Path, checkpoint: str | int = "latest") -> tuple[P
     """The player called `source`: `"expert"`, `"random"`, `"zero"` or a run folder.
 
     Raises:
-        NeuroctlError: neither a name nor a run folder.
+        NeuroctlError: neither a name nor a run folder, or a checkpoint of a scripted agent.
     """
     if str(source) in NAMES:
+        if checkpoint != "latest":
+            raise NeuroctlError(f"checkpoint {checkpoint!r} has no effect: {str(source)!r} is a scripted agent")
         return Player(str(source)), None
     if not (Path(source) / "config.json").is_file():
         raise NeuroctlError(f"{str(source)!r} is neither a run folder nor one of {', '.join(NAMES)}")
@@ -198,14 +201,13 @@ def find_player(source: str | Path, checkpoint: str | int = "latest") -> tuple[P
 
 def choose_env(run: Run | None, env_id: str | None, env_kwargs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """The environment asked for, or the one of the run, with options overridden one by one."""
-    if not isinstance(env_kwargs or {}, Mapping):
-        raise NeuroctlError(f"environment options must be a dict such as {{'max_steps': 100}}, got {env_kwargs!r}")
+    options = environment_options(env_kwargs)
     if run is None or (env_id is not None and env_id != run.environment()[0]):
         if env_id is None:
             raise NeuroctlError("a scripted agent needs an environment: give --env ID")
-        return env_id, dict(env_kwargs or {})
+        return env_id, options
     own_id, own_kwargs = run.environment()
-    return own_id, {**own_kwargs, **(env_kwargs or {})}
+    return own_id, {**own_kwargs, **options}
 
 
 def record(
@@ -236,6 +238,9 @@ def record(
         width: rows that step together; 16 when None, 1 when the agent learns.
         learn: the agent goes on learning, from one episode to the next, and what it learned can be replayed.
         progress: told of each finished episode.
+
+    Raises:
+        NeuroctlError: something asked for does not exist or does not fit; a new recording without episodes is removed.
     """
     player, run = find_player(source, checkpoint)
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
@@ -263,7 +268,7 @@ def record_player(
         raise NeuroctlError(f"width is {width}; an agent that learns is recorded in one row: its updates read all rows")
     if learn and (player.config is None or registry.agents.load(player.config.agent.name).offline):
         raise NeuroctlError(f"the agent of {player.name!r} does not learn while it acts: record without learn")
-    width = 1 if learn else width or WIDTH
+    width = 1 if learn else WIDTH if width is None else width
     shards = make_shards(env_id, env_kwargs, shifts, episodes, seed, width)
     env = make_env(env_id, width, env_kwargs, shifts)
     info = dataset_info(
@@ -278,12 +283,17 @@ def record_player(
         checkpoint=player.checkpoint,
         learning=learn,
     )
+    is_new = is_unused(Path(out))
     recording = Recording.create(out, info)
     if label:
         env = ExpertLabels(env)
     progress = progress or NoProgress()
     try:
-        with recording.writing(), one_thread():
+        with (
+            recording.writing(),
+            removed_on_mistake(recording.path, lambda: is_new and not recording.index),
+            one_thread(),
+        ):
             agent = player.make(env)
             if learn:
                 record_learning(agent, env, recording, shards, progress)

@@ -12,12 +12,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import registry
 from .checkpoint import Checkpoints
 from .config import TrainConfig, to_json, train_config_from_json
-from .contracts import Agent, Observation, Spaces
+from .contracts import Agent, Observation, Spaces, map_observation
 from .errors import DamagedFileError, FormatVersionError, NeuroctlError
 from .metrics import read_metrics
 from .storage import atomic_write, encode_tree, is_unused, read_json
@@ -62,7 +62,11 @@ class Run:
             NeuroctlError: the folder is in use, or the configuration could not be read back (its preset is unknown).
         """
         written = to_json(config)
-        if train_config_from_json(json.loads(json.dumps(written))) != config:
+        try:
+            read = json.loads(json.dumps(written))
+        except (TypeError, ValueError) as error:
+            raise NeuroctlError(f"this configuration cannot be written as JSON: {error}") from None
+        if train_config_from_json(read) != config:
             raise NeuroctlError(f"this configuration cannot be written as one of preset {config.preset!r}")
         stamp = time.strftime("%Y%m%d-%H%M%S")
         path = out or Path("runs") / config.preset / f"{stamp}-s{config.seed}"
@@ -149,8 +153,8 @@ class Controller:
             NeuroctlError: the observation has another shape or other values than the controller was trained on, or
                 `first` has another shape.
         """
-        single, width = self._batch(obs)
-        batched = _add_axis(obs) if single else obs
+        single, width = _batch(obs, self.spaces.observation)
+        batched = map_observation(_add_axis, obs) if single else obs
         _check_values(batched, self.spaces.observation)
         if np.shape(first) not in ((), (width,)):
             raise NeuroctlError(f"first has shape {np.shape(first)}; expected () or ({width},)")
@@ -161,29 +165,30 @@ class Controller:
         action = self.agent.act(batched, mask)
         return action[0] if single else action
 
-    def _batch(self, obs: Observation) -> tuple[bool, int]:
-        """Whether `obs` is a single observation, and the batch width."""
-        space = self.spaces.observation
-        parts = list(space.spaces.items()) if isinstance(space, gym.spaces.Dict) else [(None, space)]
-        key, part = parts[0]
-        if key is not None and (not isinstance(obs, Mapping) or key not in obs):
-            raise NeuroctlError(f"the observation must be a dict with {', '.join(str(k) for k, _ in parts)}")
-        try:
-            shape = np.shape(obs if key is None else obs[key])
-        except ValueError:
-            raise NeuroctlError("the observation is ragged: its rows have different lengths") from None
-        expected = part.shape or ()
-        if shape == expected:
-            return True, 1
-        if shape[1:] == expected and len(shape) == len(expected) + 1 and shape[0] > 0:
-            return False, shape[0]
-        raise NeuroctlError(
-            f"observation has shape {shape}; expected {expected} or (B, {', '.join(map(str, expected))})"
-        )
+
+def _batch(obs: Observation, space: gym.Space[Any]) -> tuple[bool, int]:
+    """Whether `obs` is a single observation, and the batch width."""
+    if isinstance(space, gym.spaces.Dict):
+        if not isinstance(obs, dict) or not obs.keys() >= space.spaces.keys():
+            raise NeuroctlError(f"the observation must be a dict with {', '.join(map(str, space.spaces))}")
+        found = {_batch(obs[key], part) for key, part in space.spaces.items()}
+        if len(found) > 1:
+            raise NeuroctlError("the parts of the observation are batches of different width")
+        return found.pop()
+    try:
+        shape = np.shape(obs)
+    except ValueError:
+        raise NeuroctlError("the observation is ragged: its rows have different lengths") from None
+    expected = space.shape or ()
+    if shape == expected:
+        return True, 1
+    if shape[1:] == expected and len(shape) == len(expected) + 1 and shape[0] > 0:
+        return False, shape[0]
+    raise NeuroctlError(f"observation has shape {shape}; expected {expected} or (B, {', '.join(map(str, expected))})")
 
 
-def _add_axis(obs: Observation) -> Observation:
-    return {k: _add_axis(v) for k, v in obs.items()} if isinstance(obs, dict) else np.asarray(obs)[None]
+def _add_axis(part: ArrayLike) -> NDArray[Any]:
+    return np.asarray(part)[None]
 
 
 def _check_values(obs: Observation, space: gym.Space[Any]) -> None:

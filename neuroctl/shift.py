@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from . import registry
+from .checks import shown
 from .errors import NeuroctlError, UnknownNameError
 
 MAX_SEVERITY = 5
@@ -62,7 +63,10 @@ class Shift:
     @classmethod
     def combined(cls, given: Any, value: float) -> Any:
         """What comes of a value of `dynamics` that is given already and this shift's: factors multiply."""
-        return np.asarray(given) * value
+        values = np.asarray(given)
+        if values.dtype == object:
+            raise TypeError("not numbers, or too large")
+        return values * value
 
     @classmethod
     def options(cls, env_id: str, options: Mapping[str, Any], severity: int) -> dict[str, Any]:
@@ -74,8 +78,9 @@ class Shift:
         for key, value in changes.items():
             try:
                 merged[key] = cls.combined(merged[key], value) if key in merged else value
-            except TypeError:
-                raise NeuroctlError(f"dynamics {key!r} is {merged[key]!r}; allowed: a number, or one per row") from None
+            except (TypeError, ValueError, OverflowError):  # no numbers, ragged, too large
+                given = shown(merged[key])
+                raise NeuroctlError(f"dynamics {key!r} is {given}; allowed: a number, or one per row") from None
         return {**options, "dynamics": merged}
 
 
@@ -88,10 +93,10 @@ def check_severity(name: str, severity: Any) -> int:
     try:
         value = int(severity)
         valid = value == float(severity) and 0 <= value <= MAX_SEVERITY
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise NeuroctlError(f"severity {severity!r} of shift {name!r}; allowed: 0 to {MAX_SEVERITY}")
+        raise NeuroctlError(f"severity {shown(severity)} of shift {name!r}; allowed: 0 to {MAX_SEVERITY}")
     return value
 
 
@@ -101,8 +106,9 @@ def shift_stack(shifts: Sequence[str]) -> tuple[str, ...]:
     Raises:
         NeuroctlError: not a sequence of strings such as `"gain:3"`.
     """
-    if isinstance(shifts, str) or not all(isinstance(shift, str) for shift in shifts):
-        raise NeuroctlError(f"shifts must be a list of strings such as ['gain:3'], not {shifts!r}")
+    is_list = isinstance(shifts, Sequence) and not isinstance(shifts, str)
+    if not is_list or not all(isinstance(shift, str) for shift in shifts):
+        raise NeuroctlError(f"shifts must be a list of strings such as ['gain:3'], not {shown(shifts)}")
     return tuple(shifts)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks import checked_integer
 from .errors import NeuroctlError
 from .streams import stream
 
@@ -70,10 +71,16 @@ def stratified_bootstrap(
         repetitions: resamples.
         level: nominal coverage.
         seed: of the resampling.
+
+    Raises:
+        NeuroctlError: scores of another shape or none, no repetitions, or a level outside (0, 1).
     """
     data = np.asarray(scores, dtype=np.float64)
     if data.ndim not in (1, 2) or data.size == 0:
         raise NeuroctlError(f"scores have shape {data.shape}; expected [runs] or [runs, tasks], not empty")
+    checked_integer("repetitions", repetitions, 1)
+    if not 0 < level < 1:
+        raise NeuroctlError(f"level must be between 0 and 1, got {level}")
     table = data.reshape(len(data), -1)
     runs, tasks = table.shape
     generator = stream(seed, "bootstrap")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,17 @@ def is_unused(folder: Path) -> bool:
         (part.is_dir() and is_unused(part)) or part.name.startswith(".") and ".tmp-" in part.name
         for part in folder.iterdir()
     )
+
+
+@contextlib.contextmanager
+def removed_on_mistake(folder: Path, is_useless: Callable[[], bool]) -> Iterator[None]:
+    """A user's mistake that shows only inside the block takes `folder` with it, if that is useless by then."""
+    try:
+        yield
+    except NeuroctlError:
+        if is_useless():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager

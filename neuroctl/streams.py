@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import shown
 from .errors import NeuroctlError
 
 STATE_WORDS = 13
@@ -79,9 +80,8 @@ def checked_seed(seed: Any) -> int:
         if 0 <= seed < 2**63:
             return int(seed)
         if seed < 0:
-            raise NeuroctlError(f"seed {seed} is negative; seeds are integers from 0 to 2**63 - 1")
-    shown = " ".join(repr(seed).split())[:80]
-    raise NeuroctlError(f"seed {shown} cannot be used; seeds are integers from 0 to 2**63 - 1")
+            raise NeuroctlError(f"seed {shown(seed)} is negative; seeds are integers from 0 to 2**63 - 1")
+    raise NeuroctlError(f"seed {shown(seed)} cannot be used; seeds are integers from 0 to 2**63 - 1")
 
 
 def _is_list(seed: Any) -> TypeGuard[Sequence[Any]]:

@@ -27,7 +27,7 @@ from .rollouts import Player, record_player
 from .run import Run, environment_spaces, make_agent
 from .storage import atomic_write, only_writer
 from .streams import derive_seed
-from .vector import can_restore, make_env, spaces_of
+from .vector import can_restore, expert_action, make_env, spaces_of
 
 EPISODES = 60
 """Demonstrations that are recorded when the configuration does not say."""
@@ -101,16 +101,33 @@ def _check(config: TrainConfig) -> Agent:
     offline = registry.agents.load(config.agent.name).offline
     if offline and config.num_envs is not None:
         raise NeuroctlError("num_envs has no effect with an agent that learns from recordings; leave it out")
+    if not offline and config.demonstrations != DemonstrationsConfig():
+        raise NeuroctlError("demonstrations have no effect with an agent that learns in the loop; leave them out")
     if config.num_threads > (os.cpu_count() or 1):
         raise NeuroctlError(f"num_threads is {config.num_threads}; this machine has {os.cpu_count()} cores")
     spaces = environment_spaces(config)
     make_env(config.env.id, 1, config.evaluation_kwargs()).close()
     agent = make_agent(config, spaces)
-    if offline and config.demonstrations.path is not None:
-        _check_recording(config, spaces)
-    elif offline:
-        make_env(config.env.id, 1, config.env.kwargs(), config.demonstrations.shifts).close()
+    if offline:
+        _check_demonstrations(config, spaces)
     return agent
+
+
+def _check_demonstrations(config: TrainConfig, spaces: Spaces) -> None:
+    """Refuse a recording that does not fit, an expert that does not exist, and episodes that are too short."""
+    demos = config.demonstrations
+    longest = _check_recording(config, spaces) if demos.path is not None else None
+    if demos.path is None or demos.dagger_every:
+        env = make_env(config.env.id, 1, config.env.kwargs(), demos.shifts if demos.path is None else ())
+        try:
+            env.reset(seed=0)
+            expert_action(env)
+            longest = longest or getattr(env.unwrapped, "max_steps", None)
+        finally:
+            env.close()
+    burn_in = getattr(config.agent, "burn_in", None)
+    if longest is not None and burn_in is not None and burn_in >= longest:
+        raise NeuroctlError(f"agent.burn_in is {burn_in}; episodes to learn from have at most {longest} steps")
 
 
 def _load_policy(agent: Agent, source: Path) -> None:
@@ -130,11 +147,14 @@ def _existing(demos: DemonstrationsConfig) -> Recording:
     return recording.head(len(recording) if demos.episodes is None else demos.episodes)
 
 
-def _check_recording(config: TrainConfig, spaces: Spaces) -> None:
-    """Refuse a recording of another environment, or of one that shows or does something else."""
+def _check_recording(config: TrainConfig, spaces: Spaces) -> int:
+    """Refuse a recording of another environment, or of one that shows or does something else; its longest episode."""
     demos = config.demonstrations
     assert demos.path is not None
-    info = _existing(demos).info
+    recording = _existing(demos)
+    if not len(recording):
+        raise NeuroctlError(f"{demos.path} holds no episodes")
+    info = recording.info
     if info.env_id != config.env.id:
         raise NeuroctlError(f"{demos.path} was recorded in {info.env_id}, not in {config.env.id}")
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
@@ -144,6 +164,7 @@ def _check_recording(config: TrainConfig, spaces: Spaces) -> None:
         there, here = getattr(recorded, name), getattr(spaces, name)
         if there != here:
             raise NeuroctlError(f"{demos.path} was recorded with {name}s of {there}; the environment has {here}")
+    return max(int(entry["length"]) for entry in recording.index.values())
 
 
 def check_device(device: str) -> None:

@@ -8,22 +8,43 @@ The contract: `gymnasium.vector.VectorEnv`, SAME_STEP autoreset, `final_obs` den
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from . import registry
 from .adapters import DenseFinalObs, NextStepToSameStep
+from .checks import checked_integer, shown
 from .contracts import Spaces
 from .errors import NeuroctlError, UnknownNameError
 from .shift import parse_shift, shift_stack
 
 Vector = VectorEnv[Any, Any, Any]
 EnvState = dict[str, NDArray[Any]]
+
+BATCHING = ("id", "num_envs", "vectorization_mode", "vector_kwargs")
+"""Arguments of `gymnasium.make_vec` that are no options of an environment."""
+
+
+def environment_options(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An environment's own options as a dict; empty for None.
+
+    Raises:
+        NeuroctlError: not a mapping from names, or a name that says how environments are batched.
+    """
+    options = {} if kwargs is None else kwargs
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise NeuroctlError(f"environment options must be a dict such as {{'max_steps': 100}}, got {shown(kwargs)}")
+    for name in BATCHING:
+        if name in options:
+            raise NeuroctlError(f"{name!r} is not an environment option: it says how environments are made and batched")
+    return dict(options)
 
 
 def make_env(
@@ -43,13 +64,10 @@ def make_env(
     Raises:
         NeuroctlError: unknown environment, option or shift, or a shift that does not fit the environment.
     """
-    if not isinstance(kwargs or {}, Mapping):
-        raise NeuroctlError(f"environment options must be a dict such as {{'max_steps': 100}}, got {kwargs!r}")
-    options = dict(kwargs or {})
-    if not isinstance(options.get("dynamics") or {}, Mapping):
-        raise NeuroctlError(f"dynamics must be a dict such as {{'gain': 0.8}}, got {options['dynamics']!r}")
-    if num_envs < 1:
-        raise NeuroctlError(f"num_envs must be >= 1, got {num_envs}")
+    options = environment_options(kwargs)
+    if not isinstance(options.get("dynamics", {}), Mapping | None):
+        raise NeuroctlError(f"dynamics must be a dict such as {{'gain': 0.8}}, got {shown(options['dynamics'])}")
+    num_envs = checked_integer("num_envs", num_envs, 1)
     parsed = [(registry.shifts.load(name), severity) for name, severity in map(parse_shift, shift_stack(shifts))]
     shifted = _shifted_options(env_id, options, parsed)
     try:
@@ -124,14 +142,28 @@ def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
         )
     except NeuroctlError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if not options:
             raise
-        raise NeuroctlError(f"{env_id} refuses its options {options}: {error}") from error
+        known = _known_options(spec)
+        for name in options if known else ():
+            if name not in known:
+                raise UnknownNameError(f"{env_id} option", name, known) from None
+        raise NeuroctlError(f"{env_id} refuses its options {shown(options, 300)}: {error}") from error
     except ModuleNotFoundError as error:
         raise NeuroctlError(f"{env_id} needs the package {error.name!r}, which is not installed") from None
     except gym.error.Error as error:  # such as a package that is not installed
         raise NeuroctlError(f"{env_id}: {error}") from None
+
+
+def _known_options(spec: EnvSpec) -> set[str]:
+    """Names of the options that an environment's maker lists; empty when it takes others too."""
+    point: Any = spec.vector_entry_point or spec.entry_point
+    parameters = inspect.signature(load_env_creator(point) if isinstance(point, str) else point).parameters
+    if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return set()
+    of_gymnasium = set() if spec.vector_entry_point else {"max_episode_steps", "disable_env_checker"}
+    return parameters.keys() - {"num_envs"} | of_gymnasium
 
 
 def _to_contract(env: Vector, env_id: str) -> Vector:

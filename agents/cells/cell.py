@@ -69,9 +69,18 @@ class Cell(nn.Module, ABC):
         """Some parameter, for its dtype and device. Cells name one: looking for it costs as much as a small product."""
         return next(self.parameters())
 
-    @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """State before the first input, zeros, with the dtype and device of the parameters."""
+        """State before the first input, with the dtype and device of the parameters: zeros, here `[B, H]`."""
+        return zeros_like_parameters(self, batch_size, self.hidden_size)
+
+    @torch.no_grad()
+    def remember(self, steps: int) -> None:
+        """Draw gates or time constants anew so that the cell remembers up to `steps` steps before it has learned.
+
+        Raises:
+            NeuroctlError: fewer than 2 steps, or the cell has nothing of the kind.
+        """
+        raise NeuroctlError(f"the {type(self).__name__} has no gates or time constants to remember {steps} steps with")
 
     @abstractmethod
     def step(

@@ -11,8 +11,9 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
 from ..wiring import Wiring
-from .cell import Cell, steps_with_reset, zeros_like_parameters
+from .cell import Cell, steps_with_reset
 from .cfc_sequence import CfCSequence, Gated, Parts, Pure, Solution
+from .memory import checked_steps, time_constants
 
 MODES = ("default", "no_gate", "pure")
 
@@ -153,9 +154,25 @@ class CfC(Cell):
         bias = self.bias
         return cast(nn.Linear, self.heads).bias if bias is None else bias
 
-    def initial_state(self, batch_size: int) -> Tensor:
-        """Zeros `[B, H]`."""
-        return zeros_like_parameters(self, batch_size, self.hidden_size)
+    @torch.no_grad()
+    def remember(self, steps: int) -> None:
+        """Half of the units begin as integrators that leak: ff1 hands their state on, the gate lets little of ff2 in.
+
+        Their time constants go from 1 to `steps`; of low-rank sparse weights, no more units than their rank. The
+        design is ours, as the counterpart of what `chrono_biases` does to an LSTM.
+
+        Raises:
+            NeuroctlError: fewer than 2 steps, a backbone, or a mode other than `default`.
+        """
+        if self.recurrent is None or self.mode != "default":
+            found = f"mode {self.mode!r}" if self.recurrent else "a backbone"
+            raise NeuroctlError(f"a CfC remembers in mode 'default' and without a backbone; this one has {found}")
+        checked_steps(steps)
+        held = self.recurrent.hold("ff1", self.hidden_size // 2)
+        cast(Tensor, self.input_weight)[held] = 0.0
+        ff1, _, time_a, time_b = cast(Tensor, self.bias).chunk(4)
+        ff1[held] = time_a[held] = 0.0
+        time_b[held] = -time_constants(len(held), steps).log()
 
     def step(
         self, x: Tensor, state: Tensor, first: Tensor | None = None, timespan: Tensor | None = None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..connectivity import LowRankSparse
 from ..wiring import Wiring
 from .fused import FusedCell, States, kernel_options
+from .memory import chrono_biases
 
 MAPS = ("reset_gate", "update_gate", "candidate")
 """In PyTorch's order of rows: r, z, n."""
@@ -44,6 +45,11 @@ class GRU(FusedCell):
         super().__init__(input_size, hidden_size, recurrent=recurrent, factorised=factorised, wiring=wiring)
         self.candidate_bias = nn.Parameter(torch.empty(hidden_size))
         self._draw(self.candidate_bias)
+
+    @torch.no_grad()
+    def remember(self, steps: int) -> None:
+        """Update gates drawn by the chrono initialisation; see `chrono_biases`."""
+        self.bias.chunk(3)[1].copy_(chrono_biases(self.hidden_size, steps))
 
     def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:
         (h,) = states

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .fused import FusedCell, States, kernel_options
+from .memory import chrono_biases
 
 MAPS = ("input_gate", "forget_gate", "cell_gate", "output_gate")
 """In PyTorch's order of rows: i, f, g, o."""
@@ -25,6 +26,13 @@ class LSTM(FusedCell):
 
     maps = MAPS
     states = 2
+
+    @torch.no_grad()
+    def remember(self, steps: int) -> None:
+        """Forget gates drawn by the chrono initialisation, input gates opposite; see `chrono_biases`."""
+        input_gate, forget_gate, *_ = self.bias.chunk(4)
+        forget_gate.copy_(chrono_biases(self.hidden_size, steps))
+        input_gate.copy_(-forget_gate)
 
     def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:
         h, c = states

@@ -10,8 +10,9 @@ from neuroctl.errors import NeuroctlError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
 from ..wiring import Wiring
-from .cell import Cell, zeros_like_parameters
+from .cell import Cell
 from .ltc_sequence import run
+from .memory import time_constants
 
 EPSILON = 1e-8
 """Keeps the solver's denominator from zero."""
@@ -141,9 +142,14 @@ class LTC(Cell):
         """The capacities."""
         return self.cm
 
-    def initial_state(self, batch_size: int) -> Tensor:
-        """Zeros `[B, H]`."""
-        return zeros_like_parameters(self, batch_size, self.hidden_size)
+    @torch.no_grad()
+    def remember(self, steps: int) -> None:
+        """Half of the units get the capacity for time constants from 1 to `steps`, with their synapses half open."""
+        constants = time_constants(self.hidden_size // 2, steps)
+        half = slice(len(constants))
+        conductance = (self._sensory()[2].sum(1) + self._recurrent()[2].sum(1)) / 2 + F.softplus(self.gleak)
+        capacity = constants * conductance[half]
+        self.cm[half] = capacity + torch.log(-torch.expm1(-capacity))  # softplus brings it back
 
     def step(
         self, x: Tensor, state: Tensor, first: Tensor | None = None, timespan: Tensor | None = None

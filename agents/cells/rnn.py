@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .fused import FusedCell, States, kernel_options
+from .memory import checked_steps
 
 
 class RNN(FusedCell):
@@ -14,6 +15,17 @@ class RNN(FusedCell):
     """
 
     maps = ("hidden",)
+
+    @torch.no_grad()
+    def remember(self, steps: int) -> None:
+        """Half of the units begin with the identity, and no input: tanh alone makes them forget, the less the smaller.
+
+        After Le et al. 2015, arXiv 1504.00941, who do so with all units of a rectified network.
+        """
+        checked_steps(steps)
+        held = self.recurrent.hold("hidden", self.hidden_size // 2)
+        self.input_weight[held] = 0.0
+        self.bias[held] = 0.0
 
     def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:
         return (torch.addmm(projected, states[0], weight).tanh(),)

@@ -129,6 +129,41 @@ def test_one_observation_is_a_batch_of_one_and_a_reset_forgets(lane):
             controller.act(bad)
 
 
+def test_observations_that_no_policy_should_act_on_are_refused(lane):
+    _, file = lane
+    controller = OnnxController(file)
+    good = np.zeros(controller.observation_shape, np.float32)
+    before = controller.act(good)
+    refused: list[tuple[Any, str]] = [
+        (np.where(np.arange(good.size) == 2, np.nan, good), r"not finite \(NaN, infinity, or beyond float32\)"),
+        (good + np.inf, "not finite"),
+        (good.astype(float) + 1e300, "not finite"),
+        (np.full(good.shape, "x"), "dtype <U1; expected numbers such as float32"),
+        (good.astype(complex), "dtype complex128"),
+        ([[1.0, 2.0], [3.0]], "ragged"),
+    ]
+    for bad, message in refused:
+        with pytest.raises(NeuroctlError, match=message):
+            controller.act(bad)
+    shapes: list[Any] = [np.zeros(3, bool), [[True]]]
+    for first in shapes:
+        with pytest.raises(NeuroctlError, match=r"first has shape .*; expected \(\) or \(1,\)"):
+            controller.act(good, first)
+    controller.reset()
+    assert np.array_equal(controller.act(good), before), "what was refused left something behind"
+
+
+def test_a_byte_camera_takes_bytes_only(tmp_path):
+    policy = make_policy(ImitationConfig(cell="mlp", hidden_size=4, features=4), IMAGE, 0)
+    controller = OnnxController(export_onnx(policy, IMAGE.observation, tmp_path / "new" / "policy.onnx"))
+    image = np.arange(96).reshape(8, 12)
+    expected = controller.act(image.astype(np.uint8))
+    assert np.array_equal(controller.act(image), expected) and np.array_equal(controller.act(1.0 * image), expected)
+    for bad in (image - 1, image + 200, image / 255):
+        with pytest.raises(NeuroctlError, match=r"observation lies in \[.*\]; expected integers from 0 to 255"):
+            controller.act(bad)
+
+
 def test_what_cannot_be_exported_or_run_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(NeuroctlError, match="takes a policy of encoder, cell and readout; got Linear"):
         export_onnx(torch.nn.Linear(2, 2), STATE.observation, tmp_path / "x.onnx")

@@ -148,6 +148,7 @@ def test_options_reach_the_cell():
 
     assert cell(cell="cfc", cfc_mode="pure").mode == "pure" and cell(cell="cfc").mode == "default"
     assert cell(cell="mlp", frame_stack=3).frame_stack == 3
+    assert torch.equal(cell(cell="rnn", memory_steps=9).recurrent_weights()["hidden"][:5], torch.eye(10)[:5])
     for name in ("lstm", "gru", "rnn", "ltc"):
         assert cell(cell=name, rank=2).recurrent.W1.shape[-1] == 2
     sparse, dense = (cell(cell="ncp", cfc_mode="pure", sparsity=s) for s in (0.9, 0.1))

@@ -14,6 +14,10 @@ D = 6
 ONE = ((0, 1, 2),)
 
 
+def _any(value: Any) -> Any:
+    return value
+
+
 def small(**changes):
     arguments: dict[str, Any] = {
         "sensory": np.ones((3, 2)),
@@ -113,14 +117,34 @@ def test_a_synapse_that_no_layer_can_have_is_not_lost():
     [
         (lambda: Wiring.from_ncps("AutoNCP", D), "a wiring must come from ncps.wirings; got str"),
         (lambda: Wiring.auto(D, 5, 3), r"units >= motors \+ 3; got 3 motors, 5 units"),
-        (lambda: Wiring.auto(D, 5, 0), "needs motors >= 1"),
+        (lambda: Wiring.auto(D, 5, 0), "motors must be an integer >= 1, got 0"),
+        (lambda: Wiring.auto(D, -5, 1), "units must be an integer >= 1, got -5"),
+        (lambda: Wiring.auto(D, _any(16.0), 3), "units must be an integer >= 1, got 16.0"),
+        (lambda: Wiring.auto(D, 16, True), "motors must be an integer >= 1, got True"),
+        (lambda: Wiring.auto(D, 16, 3, seed=-1), "seed of an NCP must be an integer from 0 to 4294967295, got -1"),
+        (lambda: Wiring.auto(D, 16, 3, seed=2**32), "seed of an NCP must be .* got 4294967296"),
+        (lambda: Wiring.auto(D, 16, 3, float("nan")), "sparsity of an NCP must be .*; got nan"),
+        (lambda: Wiring.auto(D, 16, 3, _any("half")), "sparsity of an NCP must be .*; got 'half'"),
+        (lambda: Wiring.auto(D, 16, 3, 10**400), "sparsity of an NCP must be .*; got 1000"),
+        (lambda: Wiring.auto(D, 10**10, 3), "an NCP of 10000000000 units cannot be made"),
+        (lambda: Wiring.auto(D, 10**400, 3), "an NCP of 1000.* units cannot be made"),
+        (lambda: Wiring.auto(10**18, 16, 3), "this wiring cannot be built for 10{18} inputs"),
+        (lambda: Wiring.auto(True, 16, 3), "input_size must be an integer >= 1, got True"),
+        (lambda: small(motors=1.0), "motors must be an integer from 1 to 3, got 1.0"),
+        (lambda: small(motors=float("nan")), "motors must be an integer from 1 to 3, got nan"),
+        (lambda: small(layers=((0.0, 1.0, 2.0),)), "a neuron must be an integer from 0 to 2, got 0.0"),
+        (lambda: small(layers=(0, 1, 2)), "layers must be tuples of neurons .*; got \\(0, 1, 2\\)"),
+        (lambda: small(layers=((0, 1, 3),)), "a neuron must be an integer from 0 to 2, got 3"),
+        (lambda: small(recurrent=np.full((3, 3), np.nan)), "wiring.recurrent must be a matrix of -1, 0 and 1"),
+        (lambda: small(recurrent=np.eye(3) * 1j), "wiring.recurrent must be a matrix of -1, 0 and 1"),
+        (lambda: small(recurrent=[[1, 0], [1]]), "wiring.recurrent is ragged"),
         (lambda: Wiring.auto(D, 16, 3, 0.0), r"sparsity of an NCP must be in \[0.1, 1\); got 0.0"),
         (lambda: Wiring.auto(0, 16, 3), "input_size must be an integer >= 1, got 0"),
         (lambda: Wiring.from_ncps(Picky(4), 6), "this wiring cannot be built for 6 inputs: Cannot add synapse"),
         (lambda: small(sensory=np.ones(3)), r"wiring.sensory must be a matrix of -1, 0 and 1; got shape \(3,\)"),
         (lambda: small(recurrent=0.5 * np.eye(3)), "wiring.recurrent must be a matrix of -1, 0 and 1"),
         (lambda: small(sensory=np.ones((2, 2))), r"must be \[H, D\] and .* \[H, H\]; got \[2, 2\] and \[3, 3\]"),
-        (lambda: small(motors=4), "motors must be in 1..3"),
+        (lambda: small(motors=4), "motors must be an integer from 1 to 3, got 4"),
         (lambda: small(layers=((0, 1),)), "every one of the 3 neurons must be in one layer"),
         (lambda: small(layers=((0, 1), (2,))).split(), "the last layer must begin with the 1 motor neurons"),
     ],

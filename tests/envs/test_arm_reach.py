@@ -310,6 +310,69 @@ def test_a_posture_that_moves_before_the_go_signal_is_paid_for():
     ].any()
 
 
+def moved_tip(env, actions_until, millimetres=50.0):
+    """Plays the expert for some steps, puts the hand elsewhere, at rest, and takes one step more: the info."""
+    env.reset(seed=0)
+    for _ in range(actions_until):
+        env.step(env.expert_action())
+    state = env.get_state()
+    away = env._kinematics[0].posture(np.array([0.21 - millimetres * 1e-3, 0.0]), np.zeros(2))
+    for b, data in enumerate(env.datas):
+        data.qpos[:], data.qvel[:] = away, 0
+        state["mujoco"][b] = env.get_state([b])["mujoco"][0]
+    env.set_state(None, state)
+    return env.step(np.zeros(env.action_space.shape, np.float32))[4]
+
+
+def test_the_arm_must_be_still_up_to_the_go_signal_and_that_step_included():
+    """The flag is seen after the step of its number: who moves in that step moved before he saw it."""
+    env = ArmReachVector(1, task="delayed")
+    env.reset(seed=0)
+    go = int(env.variable("go")[0])
+    assert moved_tip(env, go - 2)["still"].tolist() == [False]
+    assert moved_tip(env, go - 1)["still"].tolist() == [False]
+    assert moved_tip(env, go)["still"].tolist() == [True]
+    assert moved_tip(env, go - 2, millimetres=19)["still"].tolist() == [True], "2 cm count as held"
+
+
+def test_who_did_not_hold_still_does_not_succeed_at_the_target():
+    env = ArmReachVector(2, task="delayed")
+    env.reset(seed=0)
+    for _ in range(env.max_steps):
+        env.variable("still")[1] = False
+        info = env.step(env.expert_action())[4]
+    last = info["final_info"]
+    assert (last["distance_m"] < env._arm.success_m).all()
+    assert last["success"].tolist() == [True, False]
+    assert env.current_info()["still"].all(), "the next episode begins anew"
+
+
+@every_arm
+def test_flags_are_between_0_and_1(arm):
+    env = ArmReachVector(1, arm=arm, task="delayed")
+    space: Any = env.single_observation_space
+    where = columns(env)
+    for name in ("cue", "go"):
+        assert space.low[where[name]] == 0 and space.high[where[name]] == 1
+    assert (space.low[where["tip"]] < 0).all() and (space.low[where["target"]] < 0).all()
+
+
+@every_arm
+def test_time_goes_on_with_the_steps(arm):
+    env = ArmReachVector(2, arm=arm, max_steps=7)
+    env.reset(seed=0)
+    for k in range(1, 12):
+        env.step(env.expert_action())
+        assert [data.time for data in env.datas] == pytest.approx([0.02 * (k % 7)] * 2, abs=1e-12)
+
+
+def test_a_target_may_lie_as_far_beyond_the_reach_as_the_tip_may_miss_it():
+    info = play(ArmReachVector(1, target=(0.219, 0.0)))[2]
+    assert info["success"].all() and info["distance_m"] == pytest.approx(0.009, abs=1e-3)
+    with pytest.raises(NeuroctlError, match="out of reach: .* misses it by 0.011 m"):
+        ArmReachVector(1, target=(0.221, 0.0))
+
+
 def test_every_delayed_episode_starts_in_the_same_posture():
     env = ArmReachVector(3, task="delayed")
     env.reset(seed=0)

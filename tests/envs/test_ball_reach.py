@@ -513,6 +513,13 @@ def test_frames_from_above_with_and_without_opengl(opengl, monkeypatch):
         ({"heading_limit_deg": "90"}, "heading_limit_deg is '90'; allowed"),
         ({"heading_power": -1}, "heading_power is -1; allowed: a finite number >= 0"),
         ({"heading_power": float("inf")}, "heading_power is inf; allowed"),
+        ({"heading_power": 10**400}, "heading_power is 10"),
+        ({"heading_limit_deg": np.zeros(2)}, "heading_limit_deg is array"),
+        ({"observation": np.zeros((2, 2))}, "unknown observation array"),
+        (
+            {"event_threshold": np.zeros(2)},
+            "event_model, event_threshold and event_polarity need observation='events'; found 'state'",
+        ),
         ({"heading_power": True}, "heading_power is True; allowed"),
         (
             {"reward": "distance", "heading_power": 2.0},

@@ -1,4 +1,12 @@
-"""Every environment of ours, and every option that changes what is simulated or seen, keeps the same promises."""
+"""Every environment of ours, and every option that changes what is simulated or seen, keeps the same promises.
+
+The promises are tested with every set of options of every environment. Shifts join only the test of restored states,
+where alone they keep something themselves, and not in every combination: what a shift does depends on the kind of
+observation (numbers, image, events) and of action (continuous, discrete), on the robot's model, on `dynamics` that are
+given already and on the held-out set. Each of these that an environment of ours has meets every shift once (`SHIFTED`),
+also those that do not fit; so do two of Gymnasium's tasks, for one class makes them all: one whose episodes only run
+out, and one whose robot falls. An environment of ours that `SHIFTED` does not name meets them with all its options.
+"""
 
 import itertools
 import pickle
@@ -21,7 +29,7 @@ from neuroctl.registry import shifts
 # Any: Gymnasium's `VectorEnv` knows neither lists of seeds nor the methods of ours
 make_env: Callable[..., Any] = vector.make_env
 
-STEPS = 500
+STEPS = 250
 GYMNASIUM = {f"neuroctl/{task}": task for task in TASKS}
 """Tasks that are Gymnasium's own code: fewer steps, and its spaces."""
 OPTIONS: dict[str, list[dict[str, Any]]] = {
@@ -40,7 +48,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "neuroctl/BallReach-v0": [
-        {"max_steps": 150},
+        {"max_steps": 100},
         {"observation": "retina", "reward": "distance", "max_steps": 120},
         {"observation": "retina", "image_code": "sums", "dynamics": {"action_delay": 2, "mass": 1.5}, "max_steps": 90},
         {"observation": "events", "max_steps": 120},
@@ -68,12 +76,20 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"discrete_steering": True, "crash_pause_s": 0.1},
         {"dynamics": {"action_delay": 3, "mass": 1.5, "damping": 2.0}},
     ],
-    **{env_id: [{"max_steps": 40}] for env_id in GYMNASIUM},
+    **{env_id: [{"max_steps": 30}] for env_id in GYMNASIUM},
     "neuroctl/HalfCheetah-v5": [
-        {"max_steps": 40},
-        {"observe_velocity": False, "max_steps": 40, "dynamics": {"action_delay": 2, "mass": 1.5, "gain": 0.7}},
+        {"max_steps": 30},
+        {"observe_velocity": False, "max_steps": 30, "dynamics": {"action_delay": 2, "mass": 1.5, "gain": 0.7}},
     ],
 }
+SHIFTED = {
+    "neuroctl/ArmReach-v0": [2, 4],  # the plane, with dynamics of its own; space, with held-out targets
+    "neuroctl/BallReach-v0": [1, 2, 3],  # an image; sums, with dynamics of its own; events
+    "neuroctl/LaneFollow-v0": [3, 4, 6, 7],  # an image; events; discrete actions; numbers, with dynamics of its own
+    "neuroctl/HalfCheetah-v5": [1],
+    "neuroctl/Hopper-v5": [0],
+}
+"""Which of the `OPTIONS` meet the shifts."""
 MAY_BE_CONSTANT = {
     "neuroctl/Ant-v5": range(27, 105),  # contact forces of bodies that touch nothing
     "neuroctl/Humanoid-v5": [*range(54, 175, 10), *range(270, 348)],  # masses, and contact forces
@@ -83,7 +99,8 @@ MAY_BE_CONSTANT = {
 }
 """Entries of Gymnasium's own observations that tell nothing."""
 IDS = [name for name in gym.registry if name.startswith("neuroctl/")]
-CASES = [pytest.param(i, o, id=f"{i.split('/')[1]}-{k}") for i in IDS for k, o in enumerate(OPTIONS.get(i, [{}]))]
+SETS = [(f"{i.split('/')[1]}-{k}", i, k, o) for i in IDS for k, o in enumerate(OPTIONS.get(i, [{}]))]
+CASES = [pytest.param(env_id, options, id=name) for name, env_id, _, options in SETS]
 conformance = pytest.mark.parametrize(("env_id", "options"), CASES)
 
 
@@ -99,7 +116,7 @@ def equal(a, b):
 
 
 def steps_of(env_id):
-    return 120 if env_id in GYMNASIUM else STEPS
+    return 70 if env_id in GYMNASIUM else STEPS
 
 
 def draw_actions(env, steps, seed=0):
@@ -138,14 +155,14 @@ def test_same_seed_same_bits_and_another_seed_differs(env_id, options):
     first = play(a, actions, seed=5)
     for x, y in zip(first, play(b, actions, seed=5), strict=True):
         assert all(equal(p, q) for p, q in zip(x, y, strict=True))
-    other = play(b, actions, seed=9)
-    assert not all(equal(x[0], y[0]) for x, y in zip(first, other, strict=True))
+    other = play(b, actions[:50], seed=9)
+    assert not all(equal(x[0], y[0]) for x, y in zip(first[:51], other, strict=True))
 
 
 @conformance
 def test_values_are_finite_inside_the_space_and_not_constant(env_id, options):
     env = make_env(env_id, 4, options)
-    steps = play(env, draw_actions(env, steps_of(env_id)), seed=0)
+    steps = play(env, draw_actions(env, 2 * steps_of(env_id)), seed=0)
     for obs, *rest in steps:
         assert env.observation_space.contains(obs)
         assert all(np.isfinite(leaf).all() for leaf in leaves(obs))
@@ -162,7 +179,7 @@ def test_values_are_finite_inside_the_space_and_not_constant(env_id, options):
 @conformance
 def test_returned_arrays_share_no_memory(env_id, options):
     env = make_env(env_id, 2, options)
-    steps = play(env, draw_actions(env, 80), seed=0)
+    steps = play(env, draw_actions(env, 60), seed=0)
     kept = [[leaf.copy() for leaf in leaves(step[0])] for step in steps]
     play(env, draw_actions(env, 20))
     for step, copies in zip(steps, kept, strict=True):
@@ -205,7 +222,7 @@ def test_single_environment_equals_a_row_of_a_vector(env_id, options):
 @conformance
 def test_rows_do_not_depend_on_their_neighbours(env_id, options):
     narrow, wide = make_env(env_id, 2, options), make_env(env_id, 5, options)
-    steps = min(300, steps_of(env_id))
+    steps = min(150, steps_of(env_id))
     actions, others = draw_actions(narrow, steps), draw_actions(wide, steps, seed=1)
     a, _ = narrow.reset(seed=[3, 4])
     b, _ = wide.reset(seed=[50, 60, 4, 70, 80])
@@ -216,17 +233,18 @@ def test_rows_do_not_depend_on_their_neighbours(env_id, options):
 
 
 def _variants():
-    for param in CASES:
-        env_id, options = param.values
-        ours = [name for name in shifts.names() if shifts.entries[name].target.startswith("neuroctl.envs")]
-        # What shifts do does not depend on the task: of Gymnasium's, one stands for all.
-        for name in [None] if env_id in GYMNASIUM and env_id != "neuroctl/HalfCheetah-v5" else [None, *ours]:
-            yield pytest.param(env_id, options, name, id=f"{param.id}-{name}")
+    ours = [name for name in shifts.names() if shifts.entries[name].target.startswith("neuroctl.envs")]
+    for name, env_id, k, options in SETS:
+        shifted = k in SHIFTED.get(env_id, [] if env_id in GYMNASIUM else [k])
+        for shift in [None, *ours] if shifted else [None]:
+            yield pytest.param(env_id, options, shift, id=f"{name}-{shift}")
 
 
 @pytest.mark.parametrize(("env_id", "options", "shift"), list(_variants()))
 def test_state_restored_in_mid_episode_is_exact_under_every_shift_that_fits(env_id, options, shift):
-    stack = [] if shift is None else [f"{shift}:3"]
+    steps, stack = min(140, steps_of(env_id)), []
+    if shift:  # short episodes: ends come soon after the state was restored
+        steps, stack, options = 60, [f"{shift}:3"], options | {"max_steps": 30}
     try:
         env, fresh = make_env(env_id, 3, options, stack), make_env(env_id, 2, options, stack)
     except neuroctl.NeuroctlError as error:
@@ -234,16 +252,24 @@ def test_state_restored_in_mid_episode_is_exact_under_every_shift_that_fits(env_
         assert shift and reason.startswith(f"shift {shift!r} does not fit {env_id}: ")
         assert shift not in fitting.split(", ")
         return
-    actions = draw_actions(env, min(230 if shift is None else 110, steps_of(env_id)))
-    play(env, actions[:30], seed=11)
+    actions = draw_actions(env, steps)
+    play(env, actions[:10], seed=11)
+    env.reset(options={"reset_mask": np.array([False, False, True])})  # so that not all episodes end at once
+    play(env, actions[10:20])
     rows = np.array([2, 0])
-    fresh.set_state(None, env.get_state(rows))
+    fresh.set_state(None, env.get_state(np.array([2, 1])))
+    for leaf in leaves(fresh.current_obs()):
+        leaf[:] = 0  # what is handed out is the caller's
+    fresh.set_state([1], env.get_state([0]))
     assert equal(fresh.current_obs(), env.current_obs()[rows])
-    for action in actions[30:]:
+    ended = 0
+    for action in actions[20:]:
         x, y = env.step(action), fresh.step(action[rows])
         assert all(equal(p[rows], q) for p, q in zip(x[:4], y[:4], strict=True))
         if (done := y[2] | y[3]).any():
+            ended += 1
             assert equal(x[4]["final_obs"][rows][done], y[4]["final_obs"][done])
+    assert ended
     a, b = env.get_state(rows), fresh.get_state()
     assert a.keys() == b.keys()
     assert all(equal(a[key], b[key]) for key in a), [key for key in a if not equal(a[key], b[key])]

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.vector.utils import batch_space
 
 from neuroctl.envs.event_camera import EventCamera, EventSpace
-from neuroctl.envs.event_pixels import brightness, grey_curve
+from neuroctl.envs.event_pixels import CHUNK, brightness, grey_curve
 from neuroctl.envs.mujoco_task import Batch, MujocoTask
 from neuroctl.envs.retina import LEVELS
 from neuroctl.errors import NeuroctlError
@@ -311,6 +311,31 @@ def test_a_row_has_the_same_bits_alone_and_among_others(options):
         camera.step(alone, image[3:4], single)
         assert all(np.array_equal(value[3:4], alone[name]) for name, value in memory.items())
         assert np.array_equal(camera.recall(memory)[3], camera.recall(alone)[0])
+
+
+@pytest.mark.parametrize("model", ["log", "log-refractory"])
+def test_a_pixel_has_the_same_events_in_a_sensor_of_any_size(model):
+    """Also where the kernel goes from one chunk of pixels to the next."""
+    images = film(6, (3, CHUNK // 2 + 7), pace=0.6)
+    options = MODELS[model] | {"time_stamps": True}
+    events = EventCamera(images.shape[1:], **options).film(images)
+    for columns in (slice(0, 40), slice(CHUNK // 2 - 20, CHUNK // 2 + 7)):
+        part = images[:, :, columns]
+        alone = EventCamera(part.shape[1:], **options).film(part)
+        seen = events[(events["column"] >= columns.start) & (events["column"] < columns.stop)]
+        seen["column"] -= columns.start
+        assert np.array_equal(seen, alone)
+        assert len(alone) > 100
+
+
+def test_leak_and_refractory_time_hold_on_after_a_long_time():
+    """Late in an episode, a leak makes as many events as at its start, and none comes too soon."""
+    options: dict[str, Any] = {"threshold_spread": 0.0, "leak_hz": 40.0, "shot_hz": 20.0, "refractory_s": 0.01}
+    camera = EventCamera((20, 30), model="noisy", time_stamps=True, **options)
+    events = camera.film(np.full((1001, 20, 30), 0.4))
+    halves = np.histogram(events["t_s"], 2, (0, 20))[0]
+    assert halves[0] == pytest.approx(halves[1], rel=0.01)
+    assert gaps(events).min() >= 0.01 - 1e-9
 
 
 def watcher(options, num_envs=3):

@@ -1,3 +1,5 @@
+import json
+import pickle
 from typing import Any
 
 import numpy as np
@@ -8,8 +10,10 @@ from neuroctl.envs.held_out import HeldOut, lane_follow
 from neuroctl.envs.lane_follow import LaneFollowVector
 from neuroctl.errors import NeuroctlError
 
-LANE = "neuroctl/LaneFollow-v0"
+LANE, ARM = "neuroctl/LaneFollow-v0", "neuroctl/ArmReach-v0"
 ROADS = {"track": "random", "track_seeds": (0, 100)}
+NEEDS: dict[str, dict[str, Any]] = {LANE: ROADS, ARM: {"target_set": "train"}}
+"""Options that leave room for a held-out set."""
 
 
 @pytest.mark.parametrize(
@@ -55,19 +59,47 @@ def test_an_environment_that_declares_nothing_says_who_does():
 
 
 def test_a_mistake_in_the_options_is_named_by_the_environment():
-    for seeds, message in (((5, 5), r"track_seeds is \(5, 5\)"), ((5, 6, 7), r"track_seeds is \(5, 6, 7\)")):
-        with pytest.raises(NeuroctlError, match=message):
-            make_env(LANE, 1, {"track": "random", "track_seeds": seeds}, ["held-out:1"])
+    huge, ragged = [(0, 1e400), (0, 10**400)], [[1, [1, 2]], np.zeros((2, 2))]
+    for seeds in [(5, 5), (5, 6, 7), (0.5, 2.5), ("0", "2"), 5, None, *huge, *ragged]:
+        for stack in ([], ["held-out:1"]):
+            with pytest.raises(NeuroctlError, match="^track_seeds is .*; allowed: integers .start, stop.") as caught:
+                make_env(LANE, 1, {"track": "random", "track_seeds": seeds}, stack)
+            assert "\n" not in str(caught.value)
+    for value in (["train"], np.array(["train", "train"])):
+        with pytest.raises(NeuroctlError, match="unknown target_set .*; allowed: 'all', 'train', 'held-out'"):
+            make_env(ARM, 1, {"target_set": value}, ["held-out:1"])
 
 
 @pytest.mark.parametrize("env_id", registry.held_out.names())
 def test_whoever_declares_a_held_out_set_has_it(env_id):
-    needs: dict[str, dict[str, Any]] = {LANE: ROADS, "neuroctl/ArmReach-v0": {"target_set": "train"}}
-    options = needs[env_id]
-
     def first(stack):
-        return make_env(env_id, 8, options, stack).reset(seed=0)[0]
+        return make_env(env_id, 8, NEEDS[env_id], stack).reset(seed=0)[0]
 
     plain, held_out = first([]), first(["held-out:5"])
     assert first(["held-out:0"]).tobytes() == plain.tobytes()
     assert all(not np.array_equal(a, b) for a, b in zip(plain, held_out, strict=True))
+
+
+@pytest.mark.parametrize("env_id", registry.held_out.names())
+def test_it_stands_in_a_stack_once(env_id):
+    for stack in (["held-out:2", "held-out:2"], ["held-out:1", "mass:1", "held-out:0"]):
+        with pytest.raises(NeuroctlError, match=f"shift 'held-out' does not fit {env_id}: .* already"):
+            make_env(env_id, 1, NEEDS[env_id], stack)
+
+
+def test_it_does_not_overrule_a_given_share():
+    for share, message in (
+        (0.3, "does not fit neuroctl/ArmReach-v0: held_out_share is 0.3 already"),
+        (1, "does not fit neuroctl/ArmReach-v0: held_out_share is 1 already"),
+        ("x", "held_out_share is 'x'; allowed: a number from 0 to 1"),
+        (np.zeros(2), "held_out_share is array.*; allowed: a number from 0 to 1"),
+    ):
+        with pytest.raises(NeuroctlError, match=message):
+            make_env(ARM, 1, {"target_set": "train", "held_out_share": share}, ["held-out:2"])
+    env: Any = make_env(ARM, 1, {"target_set": "train", "held_out_share": 0.0}, ["held-out:2"])
+    assert env.unwrapped._held_out_share == HeldOut.level(2)
+
+
+def test_a_range_that_has_moved_is_an_ordinary_option():
+    seeds = HeldOut.options(LANE, ROADS, 3)["track_seeds"]
+    assert json.loads(json.dumps(seeds)) == [60, 160] and pickle.loads(pickle.dumps(seeds)) == (60, 160)

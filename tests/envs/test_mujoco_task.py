@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from neuroctl.envs import mujoco_task
 from neuroctl.envs.dynamics import build_models, dynamics_table, load_model, scale_model
 from neuroctl.envs.lane_follow import LaneFollowVector
+from neuroctl.envs.opengl import NoOpenGLError
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.vector import make_env
 
@@ -364,6 +366,23 @@ def test_absurd_controls_are_not_set_to_zero_silently(value):
     env.step(np.zeros((2, 2)))
     with pytest.raises(NonFiniteError, match="controls of row 1 diverged .* at step 2 of its episode"):
         env.step(np.array([[0, 0], [0, 1]]))
+
+
+def test_without_opengl_a_task_draws_itself_or_says_what_is_missing(monkeypatch):
+    def missing(*args):
+        raise NoOpenGLError("no OpenGL for rendering")
+
+    def draw(row):
+        return np.full((240, 320, 3), round(100 * row["target"][0]), np.uint8)
+
+    monkeypatch.setattr(mujoco_task, "open_renderer", missing)
+    drawn, silent = (arm.make_arm(2, render_mode="rgb_array", draw=each) for each in (draw, None))
+    for env in (drawn, silent):
+        env.reset(seed=0)
+    drawn.variable("target")[:] = [[0.2, 0], [0.3, 0]]
+    assert drawn.render()[:, 5, 5, 0].tolist() == [20, 30]
+    with pytest.raises(NoOpenGLError, match="no OpenGL for rendering"):
+        silent.render()
 
 
 def test_a_closed_environment_lets_go_of_its_simulations_and_says_so():

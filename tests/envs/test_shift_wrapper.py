@@ -8,6 +8,7 @@ import pytest
 
 from neuroctl import vector
 from neuroctl.envs.lane_follow import LaneFollowVector
+from neuroctl.envs.shifts_image import Brightness
 from neuroctl.envs.shifts_observation import ObservationDelay
 from neuroctl.errors import NeuroctlError
 
@@ -48,6 +49,19 @@ def test_last_observation_passes_through_the_old_buffers():
     assert np.array_equal(info["final_obs"], seen[steps - 4])
     assert np.array_equal(obs, fresh)
     assert not np.array_equal(obs, info["final_obs"])
+
+
+def test_the_last_observation_is_of_the_episode_that_ended():
+    clean, bright = retina(2, max_steps=5), Brightness(retina(2, max_steps=5), 3)
+    for env in (clean, bright):
+        env.reset(seed=0)
+    for _ in range(5):
+        action = clean.expert_action()
+        obs, _, _, truncated, info = clean.step(action)
+        shown, *_, shown_info = bright.step(action)
+    assert truncated.all() and not np.array_equal(obs, info["final_obs"])
+    for seen, true in ((shown, obs), (shown_info["final_obs"], info["final_obs"])):
+        assert np.array_equal(seen, bright.perturb({"": true}, np.arange(2))[""])
 
 
 def test_only_the_row_that_ended_is_cleared():

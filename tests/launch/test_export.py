@@ -10,7 +10,7 @@ OPTIONS = "--steps 2 --env.observation state --env.max-steps 10 --demonstrations
 
 
 def test_a_run_is_exported_and_acts_as_it_did(tmp_path, capsys, monkeypatch):
-    run, file = str(tmp_path / "run"), str(tmp_path / "out.onnx")
+    run, file = str(tmp_path / "run"), str(tmp_path / "new" / "folder" / "out.onnx")
     assert main(["train", "lane-mlp", *OPTIONS.split(), "--agent.hidden-size", "8", "--out", run]) == 0
     capsys.readouterr()
     assert main(["export", run, "--onnx", file]) == 0
@@ -21,8 +21,13 @@ def test_a_run_is_exported_and_acts_as_it_did(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("neuroctl.agents.export.find_spec", lambda name: None)
     assert main(["export", run, "--onnx", file]) == 2
     assert capsys.readouterr().err == "error: ONNX export needs the package onnx: pip install 'neuroctl[onnx]'\n"
+    below = str(tmp_path / "new" / "folder" / "out.onnx" / "x.onnx")
+    monkeypatch.undo()
+    assert main(["export", run, "--onnx", below]) == 2
+    assert capsys.readouterr().err == f"error: File exists: {file}\n"
 
 
-def test_a_folder_that_does_not_exist_is_one_line_before_any_work(tmp_path, capsys):
+def test_a_run_that_does_not_exist_makes_no_folder(tmp_path, capsys):
     assert main(["export", str(tmp_path), "--onnx", str(tmp_path / "none" / "out.onnx")]) == 2
-    assert capsys.readouterr().err == f"error: no folder {tmp_path / 'none'} for the ONNX file\n"
+    assert capsys.readouterr().err.startswith(f"error: no run at {tmp_path}")
+    assert list(tmp_path.iterdir()) == []

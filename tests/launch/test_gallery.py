@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import pytest
 from matplotlib.image import imread
 
 from neuroctl import registry
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch import gallery
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +17,13 @@ def test_the_gallery_draws_every_shift(tmp_path):
     ours = {name for name, entry in registry.shifts.entries.items() if entry.target.startswith("neuroctl.envs")}
     drawn = [*gallery.PICTURES, *gallery.FILMS, *gallery.COUNTS, *gallery.DRIVES, "held-out"]
     assert len(drawn) == len(set(drawn)) and set(drawn) == ours
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "0.01"])
+def test_a_time_without_a_control_step_is_refused(seconds, tmp_path):
+    with pytest.raises(NeuroctlError, match="seconds must be at least 0.02, a control step, and finite, got "):
+        gallery.main(["--results", str(tmp_path / "new"), "--seconds", seconds])
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_document_lists_every_shift_and_its_levels():

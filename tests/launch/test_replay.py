@@ -72,6 +72,7 @@ def test_a_flipped_byte_is_named_and_the_rest_is_replayed(copy, capsys):
     [
         (["--verify", "--episode", "9"], "no episode 9 in .*; episodes there: 0..2"),
         (["--policy"], "random"),
+        (["--policy", "--checkpoint", "3"], "checkpoint '3' has no effect: 'random' is a scripted agent"),
         (["--policy", "--source", "nowhere"], "'nowhere' is neither a run folder nor one of"),
         (["--video", "x.mp4", "--episode", "9"], "no episode 9"),
     ],

@@ -203,6 +203,22 @@ def test_an_unknown_checkpoint_is_answered_with_those_that_exist(checkpoints: Ch
         Checkpoints(tmp_path / "nowhere").load()
 
 
+@pytest.mark.parametrize("which", ["\u00b2", "9" * 200, "-1", "..."])
+def test_a_step_that_is_no_number_is_no_checkpoint(checkpoints: Checkpoints, which: str) -> None:
+    with pytest.raises(NeuroctlError, match="no checkpoint .*; steps there: "):
+        checkpoints.find(which)
+
+
+def test_leading_zeros_do_not_make_another_step(checkpoints: Checkpoints) -> None:
+    step = int(checkpoints.all()[-1].name)
+    assert checkpoints.find(step) == checkpoints.find(f"000000000000{step}") == checkpoints.all()[-1]
+
+
+def test_no_checkpoint_at_all_cannot_be_kept(tmp_path: Path) -> None:
+    with pytest.raises(NeuroctlError, match="keep must be an integer >= 1, got 0"):
+        Checkpoints(tmp_path, keep=0)
+
+
 def test_a_failed_save_keeps_what_there_was(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {p: p.read_bytes() for p in checkpoints.folder.rglob("*") if p.is_file()}
     count = len(list(checkpoints.find("latest").iterdir()))

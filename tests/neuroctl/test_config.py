@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from neuroctl import registry
@@ -107,13 +108,31 @@ def test_the_preset_of_a_file_must_exist():
     + [("seed", -1), ("evaluate_every", -1)],
 )
 def test_values_that_mean_nothing_are_refused(name, value):
-    with pytest.raises(NeuroctlError, match=f"{name} must be >= {value + 1}, got {value}"):
+    with pytest.raises(NeuroctlError, match=f"^{name} must be an integer (>=|from) {value + 1}.*, got {value}$"):
         preset("lane-cfc", **{name: value})
+
+
+@pytest.mark.parametrize("value", ["10", 2.5, True, float("nan"), 2**63, [1]])
+def test_a_seed_is_an_integer_that_every_stream_takes(value):
+    with pytest.raises(NeuroctlError, match=r"^seed must be an integer from 0 to 9223372036854775807, got "):
+        preset("lane-cfc", seed=value)
+    with pytest.raises(NeuroctlError, match=r"^steps must be an integer >= 1, got None$"):
+        preset("lane-cfc", steps=None)
+
+
+def test_numbers_of_numpy_are_written_as_pythons():
+    config = preset("lane-cfc", seed=np.int64(3), steps=np.int32(7))
+    config = dataclasses.replace(config, agent=dataclasses.replace(config.agent, learning_rate=np.float64(1e-3)))
+    assert repr(through_json(config)) == repr(
+        dataclasses.replace(
+            preset("lane-cfc", seed=3, steps=7), agent=dataclasses.replace(config.agent, learning_rate=1e-3)
+        )
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("episodes", 0), ("dagger_every", -5), ("dagger_episodes", 0)])
 def test_demonstrations_that_mean_nothing_are_refused(name, value):
-    with pytest.raises(NeuroctlError, match=f"demonstrations.{name} must be >= .*, got {value}"):
+    with pytest.raises(NeuroctlError, match=f"demonstrations.{name} must be an integer >= .*, got {value}"):
         DemonstrationsConfig(**{name: value})
 
 
@@ -126,6 +145,27 @@ def test_options_are_python_literals_or_strings():
     given = ("a=0.5", "b=(1,2)", "c=far", "d=True", "e=None", "f=x=y", "g='3'")
     parsed = {"a": 0.5, "b": (1, 2), "c": "far", "d": True, "e": None, "f": "x=y", "g": "3"}
     assert parse_options(given) == parsed
+
+
+def test_nan_and_infinity_are_numbers():
+    given = ("a=nan", "b=-inf", "c=(0.2, inf)", "d=[1, NaN]", "e='nan'", "f=nano", "g=+Infinity")
+    parsed = parse_options(given)
+    expected = "{'a': nan, 'b': -inf, 'c': (0.2, inf), 'd': [1, nan], 'e': 'nan', 'f': 'nano', 'g': inf}"
+    assert repr(parsed) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["{[]: 1}", "{[1]}", "10**400", "nan+1", "(" * 500, "-" * 100_000 + "1", "[1, [2"], ids=lambda t: t[:9]
+)
+def test_what_python_cannot_read_as_a_literal_is_a_string(text):
+    assert parse_options([f"a={text}"]) == {"a": text}
+
+
+def test_an_option_given_twice_is_refused_by_name():
+    with pytest.raises(NeuroctlError, match=r"^option 'a' is given twice: 1 and 2$"):
+        parse_options(["a=1", "b=3", "a=2"])
+    with pytest.raises(NeuroctlError, match="option 'camera' is given twice"):
+        preset("lane-cfc", evaluation_options=("camera=far", "camera=near"))
 
 
 @pytest.mark.parametrize("option", ["blackout_s", "=1", "a-b=1", "a b=1", ""])

@@ -78,7 +78,7 @@ def test_a_mistake_of_the_user_reads_the_same_from_a_worker() -> None:
                 play(Player("zero"), workers, **arguments)
             messages.append((type(caught.value), str(caught.value)))
         assert messages[0] == messages[1]
-    assert messages[0][0] is NeuroctlError
+    assert messages[0][0] is UnknownNameError
     with pytest.raises(UnknownNameError, match="unknown shift 'fog'"):
         play(Player("zero"), 1, shifts=("fog:3",))
 
@@ -92,8 +92,10 @@ def test_results_from_workers_may_be_written_to() -> None:
 
 
 def test_a_negative_number_of_workers_is_refused() -> None:
-    with pytest.raises(NeuroctlError, match="workers must be >= 0, got -1"):
+    with pytest.raises(NeuroctlError, match="workers must be an integer >= 0, got -1"):
         play(Player("zero"), -1)
+    with pytest.raises(NeuroctlError, match="workers must be an integer >= 0, got 1.5"):
+        play(Player("zero"), 1.5)  # type: ignore[arg-type]
 
 
 def test_without_workers_ray_is_not_imported(run_python: Any) -> None:

@@ -97,8 +97,11 @@ def test_each_condition_of_a_run_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 def test_wrong_questions_are_answered_in_one_line(tmp_path: Path) -> None:
     for arguments, message in (
-        ({"workers": -1}, "workers must be >= 0, got -1"),
+        ({"workers": -1}, "workers must be an integer >= 0, got -1"),
         ({"episodes": 0}, "episodes must be an integer >= 1, got 0"),
+        ({"checkpoint": 3}, "checkpoint 3 has no effect: 'zero' is a scripted agent"),
+        ({"checkpoint": "best"}, "checkpoint 'best' has no effect"),
+        ({"env_kwargs": {"num_envs": 2}}, "'num_envs' is not an environment option"),
         ({"env_id": None}, "a scripted agent needs an environment"),
         ({"env_id": "toys/Pont-v0"}, "did you mean 'toys/Point-v0'"),
         ({"shifts": ["nois:1"]}, "unknown shift 'nois'"),

@@ -116,6 +116,22 @@ def test_a_damaged_learning_state_is_named_and_recorded_again(tmp_path: Path) ->
         assert contents(path) == sound
 
 
+def test_each_learning_state_is_verified_once_when_a_recording_goes_on(tmp_path: Path, monkeypatch: Any) -> None:
+    source, path = run_folder(tmp_path / "run"), tmp_path / "r"
+    record(source, path, episodes=3, seed=3, learn=True)
+    verified: list[int] = []
+    has_state = Recording.has_learning_state
+
+    def watched(recording: Recording, number: int) -> bool:
+        verified.append(number)
+        return has_state(recording, number)
+
+    monkeypatch.setattr(Recording, "has_learning_state", watched)
+    sound = contents(path)
+    record(source, path, episodes=3, seed=3, learn=True)
+    assert verified == [0, 1, 2, 3] and contents(path) == sound
+
+
 def test_a_killed_recording_of_a_learner_is_completed_to_equal_bytes(tmp_path: Path, kill_at: Kill) -> None:
     folder = tmp_path / "r"
     for states in (1, 3, 8):

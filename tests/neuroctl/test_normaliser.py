@@ -6,6 +6,7 @@ import torch
 from gymnasium.wrappers.utils import RunningMeanStd
 
 from neuroctl.checkpoint import read_checkpoint, write_checkpoint
+from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.normaliser import Normaliser
 
 
@@ -74,3 +75,49 @@ def test_a_checkpoint_holds_every_bit(tmp_path):
     for one in (normaliser, restored):
         one.update(data(64))
     assert all(torch.equal(a, b) for a, b in zip(normaliser.buffers(), restored.buffers(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((-1,), r"a size in shape must be an integer >= 1, got -1"),
+        ((0, 2), r"a size in shape must be an integer >= 1, got 0"),
+        ((2.5,), r"got 2.5"),
+        ((True,), r"got True"),
+        ((float("nan"),), r"got nan"),
+        (3, r"shape must be that of one observation, such as \(12,\), got 3"),
+        (None, r"got None"),
+        ((10**400,), r"do not fit in memory"),
+        ((2**40, 2**40), r"observations of shape \[1099511627776, 1099511627776\] do not fit in memory"),
+    ],
+    ids=str,
+)
+def test_a_shape_that_no_observation_has_is_one_line(shape, message):
+    with pytest.raises(NeuroctlError, match=message) as caught:
+        Normaliser(shape)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2), (3, 1), (), (6,)])
+def test_observations_of_another_shape_are_refused_where_they_could_be_folded_or_repeated(shape):
+    normaliser = Normaliser((3,))
+    for use in (normaliser.update, normaliser):
+        with pytest.raises(NeuroctlError, match=r"observations have shape \[.*\]; expected \[..., 3\]"):
+            use(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e200])
+def test_one_value_that_is_not_finite_does_not_spoil_the_statistics(value):
+    normaliser = Normaliser((3,))
+    normaliser.update(data(10))
+    before = {name: buffer.clone() for name, buffer in normaliser.state_dict().items()}
+    bad = data(5).double()
+    bad[2, 1] = value
+    with pytest.raises(NonFiniteError, match="are not finite, or too large to be squared"):
+        normaliser.update(bad)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in normaliser.state_dict().items())
+
+
+def test_integers_are_not_standardised_as_integers():
+    with pytest.raises(NeuroctlError, match="must be floats, got torch.int64"):
+        Normaliser((3,))(torch.ones((2, 3), dtype=torch.int64))

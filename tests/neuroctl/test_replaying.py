@@ -201,6 +201,11 @@ def test_what_cannot_be_replayed_is_said_in_one_line(tmp_path: Path) -> None:
         replay(tmp_path / "r", mode="policy")
     with pytest.raises(NeuroctlError, match="unknown replay mode 'phsics'; modes: physics, policy"):
         replay(tmp_path / "r", mode="phsics")
+    with pytest.raises(NeuroctlError, match="no episodes are asked for"):
+        replay(tmp_path / "r", episodes=[])
+    for name in ("source", "checkpoint"):
+        with pytest.raises(NeuroctlError, match=f"{name} has no effect in mode physics"):
+            replay(tmp_path / "r", **{name: "latest"})  # type: ignore[arg-type]
     with pytest.raises(NeuroctlError, match=r"no episode 7 in .*; episodes there: 0\.\.0"):
         replay(tmp_path / "r", episodes=[0, 7])
     with pytest.raises(NeuroctlError, match="no such folder"):

@@ -185,6 +185,29 @@ def test_who_or_where_is_unknown_is_said_in_one_line(tmp_path: Path) -> None:
         record("expert", tmp_path / "r", episodes=1, env_id=CART)
     with pytest.raises(NeuroctlError, match="episodes must be an integer >= 1, got 0"):
         record("zero", tmp_path / "s", episodes=0, env_id=POINT)
+    for width in (0, -4, 2.5):
+        with pytest.raises(NeuroctlError, match=f"width must be an integer >= 1, got {width}"):
+            record("zero", tmp_path / "s", episodes=1, env_id=POINT, width=width)  # type: ignore[arg-type]
+    with pytest.raises(NeuroctlError, match="checkpoint 0 has no effect: 'zero' is a scripted agent"):
+        record("zero", tmp_path / "s", episodes=1, env_id=POINT, checkpoint=0)
+    assert list(tmp_path.iterdir()) == [], "a mistake left a recording without episodes behind"
+
+
+def test_a_mistake_that_shows_late_does_not_cost_what_was_recorded(tmp_path: Path) -> None:
+    before = record("zero", tmp_path / "r", episodes=2, env_id=POINT, width=2)
+    with pytest.raises(NeuroctlError, match="the robot is on fire"):
+        record("zero", tmp_path / "s", episodes=1, env_id=POINT, env_kwargs={"fail": "NeuroctlError"})
+    alter = {"env_id": POINT, "width": 2, "episodes": 4}
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch, pytest.raises(NeuroctlError, match="no more"):
+        patch.setattr("neuroctl.rollouts.ClosedLoop.run_episodes", _refuse)
+        record("zero", tmp_path / "r", **alter)  # type: ignore[arg-type]
+    assert Recording(tmp_path / "r").index == before.index
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def _refuse(*arguments: Any) -> None:
+    raise NeuroctlError("no more")
 
 
 def test_damaged_and_missing_episodes_are_recorded_again(tmp_path: Path) -> None:

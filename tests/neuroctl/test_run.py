@@ -3,16 +3,17 @@
 import dataclasses
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 import neuroctl
 from neuroctl import registry
 from neuroctl.config import DemonstrationsConfig
-from neuroctl.contracts import Listener
+from neuroctl.contracts import Agent, Listener, Spaces
 from neuroctl.errors import DamagedFileError, FormatVersionError, NeuroctlError, UnknownNameError
 from neuroctl.loop import ClosedLoop
-from neuroctl.run import Run, agent_with, environment_spaces, load, tree_hash
+from neuroctl.run import Controller, Run, agent_with, environment_spaces, load, tree_hash
 from neuroctl.training import train
 from neuroctl.vector import make_env
 
@@ -195,6 +196,44 @@ def test_loading_needs_neither_the_demonstrations_nor_the_learners_device(traine
     (tmp_path / "checkpoints").symlink_to(trained.path / "checkpoints")
     obs = np.ones(12, np.float32)
     np.testing.assert_array_equal(load(tmp_path).act(obs), load(trained.path).act(obs))
+
+
+class Still(Agent):
+    """Does nothing, whatever it sees."""
+
+    def begin(self, num_envs, seed):
+        pass
+
+    def act(self, obs, first):
+        return np.stack([part[:, 0] for part in obs.values()], axis=1)
+
+
+def test_every_part_of_a_dict_observation_is_checked(trained):
+    part = gym.spaces.Box(-1, 1, (2,), np.float32)
+    spaces = Spaces(gym.spaces.Dict({"a": part, "b": part}), part)
+    controller = Controller(Still(), trained.config, spaces)
+    one, many = np.array([0.5, 0]), np.zeros((3, 2))
+    assert controller.act({"a": one, "b": -one}).tolist() == [0.5, -0.5]
+    assert controller.act({"a": many, "b": many}).shape == (3, 2)
+    for bad, message in (
+        ({"a": one}, "must be a dict with a, b"),
+        (one, "must be a dict with a, b"),
+        ({"a": one, "b": many}, "batches of different width"),
+        ({"a": many, "b": many[:2]}, "batches of different width"),
+        ({"a": one, "b": one[:1]}, r"shape \(1,\); expected \(2,\)"),
+        ({"a": one, "b": [[1, 2], [3]]}, "ragged"),
+        ({"a": one, "b": 9 * np.ones(2)}, "trained on values in"),
+    ):
+        with pytest.raises(NeuroctlError, match=message):
+            controller.act(bad)
+
+
+def test_a_configuration_that_json_cannot_hold_makes_no_folder(tmp_path):
+    config = tiny()
+    odd = dataclasses.replace(config, env=dataclasses.replace(config.env, camera={1, 2}))
+    with pytest.raises(NeuroctlError, match="this configuration cannot be written as JSON: .*set is not JSON"):
+        Run.create(odd, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_observations_that_the_controller_was_not_trained_on_are_refused(trained):

@@ -71,3 +71,18 @@ def test_a_change_of_the_robot_is_merged_into_its_dynamics():
     assert merged["track"] == "loop" and given["dynamics"]["mass"] == [1.0, 2.0]
     assert Heavier.options("any", {"dynamics": None}, 1) == {"dynamics": {"mass": 2}}
     assert Heavier.options("any", given, 0) == given
+
+
+@pytest.mark.parametrize(
+    "given", [[[1.0], [1.0, 2.0]], 10**400, "much", {}, [None], 10**5000], ids=lambda v: str(type(v))
+)
+def test_dynamics_that_are_no_numbers_are_shown_in_one_line(given):
+    with pytest.raises(NeuroctlError, match=r"^dynamics 'mass' is .*; allowed: a number, or one per row$") as caught:
+        Heavier.options("any", {"dynamics": {"mass": given}}, 2)
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize("severity", [10**400, float("inf"), float("nan"), -1, 2.5, "x"])
+def test_a_severity_that_is_none_is_named(severity):
+    with pytest.raises(NeuroctlError, match="^severity .* of shift 'heavier'; allowed: 0 to 5$"):
+        Heavier.level(severity)

@@ -94,6 +94,20 @@ def test_scores_of_no_meaning_are_refused(data: Any) -> None:
         iqm([])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": 95}, "level must be between 0 and 1, got 95"),
+        ({"level": 0.0}, "level must be between 0 and 1, got 0.0"),
+        ({"level": float("nan")}, "level must be between 0 and 1, got nan"),
+        ({"repetitions": 0}, "repetitions must be an integer >= 1, got 0"),
+    ],
+)
+def test_an_interval_of_no_meaning_is_refused(options: Any, message: str) -> None:
+    with pytest.raises(NeuroctlError, match=message):
+        stratified_bootstrap([1.0, 2.0, 3.0], **options)
+
+
 def test_scores_that_are_not_numbers_are_refused():
     with pytest.raises(NeuroctlError, match="2 of 5 scores are NaN"):
         iqm([1.0, float("nan"), 2.0, float("nan"), 3.0])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroctl.errors import DamagedFileError
+from neuroctl.errors import DamagedFileError, NeuroctlError
 from neuroctl.storage import (
     append_line,
     atomic_folder,
@@ -20,6 +20,7 @@ from neuroctl.storage import (
     cut_torn_line,
     load_tree,
     read_json,
+    removed_on_mistake,
     save_tree,
     whole_lines,
 )
@@ -105,6 +106,18 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         assert not (tmp_path / "folder").exists()
         raise KeyError
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mistake_removes_what_is_useless_and_nothing_else(tmp_path: Path) -> None:
+    def mistake(useless: bool, error: BaseException) -> bool:
+        folder = tmp_path / "folder"
+        (folder / "part").mkdir(parents=True, exist_ok=True)
+        with pytest.raises(type(error)), removed_on_mistake(folder, lambda: useless):
+            raise error
+        return folder.exists()
+
+    assert mistake(False, NeuroctlError("no")) and mistake(True, OSError("full")) and mistake(True, KeyboardInterrupt())
+    assert not mistake(True, NeuroctlError("no"))
 
 
 def test_a_torn_last_line_is_left_out_and_the_next_append_starts_a_line(tmp_path: Path) -> None:

@@ -622,6 +622,46 @@ def test_a_recording_that_does_not_fit_is_refused_before_a_run_folder_is_made(tm
     refused("recorded with observations of Box.*the environment has Box", path=tmp_path / "retina", episodes=1)
 
 
+def test_episodes_too_short_to_learn_from_are_refused_before_anything_is_recorded(
+    tmp_path, demonstrations, monkeypatch
+):
+    def refused(longest, demos):
+        config = preset("cloning", agent=_imitation(burn_in=longest), demonstrations=demos)
+        with pytest.raises(
+            NeuroctlError, match=f"burn_in is {longest}; episodes to learn from have at most {longest} "
+        ):
+            train(config, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    lengths = [entry["length"] for entry in neuroctl.Recording(demonstrations).index.values()]
+    with monkeypatch.context() as patch:
+        patch.setattr("neuroctl.training.record_player", None)
+        refused(60, DemonstrationsConfig(episodes=1))
+        refused(max(lengths), DemonstrationsConfig(path=demonstrations))
+    config = preset("cloning", agent=_imitation(burn_in=59, sequence_length=1), steps=1)
+    config = dataclasses.replace(config, demonstrations=DemonstrationsConfig(episodes=1))
+    assert train(config, out=tmp_path / "run").metrics()
+
+
+def test_an_expert_or_an_episode_that_does_not_exist_is_refused_before_a_run_folder_is_made(tmp_path, demonstrations):
+    empty = neuroctl.Recording.create(tmp_path / "empty", neuroctl.Recording(demonstrations).info)
+    foreign = EnvConfig("toytest/Forgetful-v0")
+    for changes, message in (
+        ({"env": foreign, "demonstrations": DemonstrationsConfig()}, "toytest/Forgetful-v0 has no scripted expert"),
+        ({"demonstrations": DemonstrationsConfig(path=empty.path)}, "empty holds no episodes"),
+    ):
+        with pytest.raises(NeuroctlError, match=message):
+            train(preset("cloning", **changes), out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("demos", [DemonstrationsConfig(dagger_every=5), DemonstrationsConfig(episodes=3)])
+def test_demonstrations_have_no_effect_on_an_agent_that_learns_in_the_loop(demos, tmp_path):
+    with pytest.raises(NeuroctlError, match="demonstrations have no effect with an agent that learns in the loop"):
+        train(preset("online", demonstrations=demos), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -61,10 +61,40 @@ def test_an_unknown_environment_is_answered_with_the_nearest_and_ours() -> None:
         make_env("", 2)
 
 
-@pytest.mark.parametrize("env_id", [POINT, CART, LANE, "CartPole-v1"])
-def test_an_unknown_option_is_named(env_id: str) -> None:
-    with pytest.raises(NeuroctlError, match=rf"{env_id} refuses its options .*unexpected keyword argument 'colour'"):
+@pytest.mark.parametrize(
+    ("env_id", "known"),
+    [
+        (POINT, r"deadly, fail, .*, suicide"),
+        (CART, "crashes, disable_env_checker, max_episode_steps, max_steps"),
+        (LANE, "blackout_s, camera, .*, track_seeds"),
+        ("CartPole-v1", "max_episode_steps, render_mode, sutton_barto_reward"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_those_that_exist(env_id: str, known: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"^unknown {env_id} option 'colour'; known: {known}$"):
         make_env(env_id, 2, {"colour": "red"})
+    with pytest.raises(UnknownNameError, match=r"option 'max_stepz'; did you mean 'max_"):
+        make_env(env_id, 2, {"max_stepz": 5})
+
+
+def test_a_value_that_an_environment_refuses_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def picky(num_envs: int = 1, size: int = 1, **others: Any) -> Point:
+        if others:
+            raise TypeError(f"nothing is known of {', '.join(others)}")
+        return Point(num_envs, image_size=(2**size, 3))
+
+    spec = gym.envs.registration.EnvSpec(id="toys/Picky-v0", vector_entry_point=picky)
+    monkeypatch.setitem(gym.registry, "toys/Picky-v0", spec)
+    with pytest.raises(NeuroctlError, match=r"Picky-v0 refuses its options {'hue': 1}: nothing is known of hue"):
+        make_env("toys/Picky-v0", 1, {"hue": 1})
+    with pytest.raises(NeuroctlError, match=r"Picky-v0 refuses its options {'size': '3'}: unsupported operand"):
+        make_env("toys/Picky-v0", 1, {"size": "3"})
+
+
+@pytest.mark.parametrize("name", ["num_envs", "id", "vectorization_mode", "vector_kwargs"])
+def test_how_environments_are_batched_is_no_option_of_theirs(name: str) -> None:
+    with pytest.raises(NeuroctlError, match=rf"^'{name}' is not an environment option: it says how environments are"):
+        make_env(POINT, 2, {name: 3})
 
 
 def test_a_bug_of_an_environment_is_not_hidden_as_a_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +151,9 @@ def test_a_shift_that_does_not_fit_is_answered_with_those_that_do() -> None:
 
 
 def test_a_wrong_option_is_named_also_under_a_change_of_the_robot() -> None:
-    with pytest.raises(NeuroctlError, match="CartPole-v1 refuses its options {'colour': 'red'}: .*'colour'"):
+    with pytest.raises(NeuroctlError, match="unknown CartPole-v1 option 'colour'"):
         make_env("CartPole-v1", 2, {"colour": "red"}, ["mass:3"])
-    with pytest.raises(NeuroctlError, match="LaneFollow-v0 refuses its options .*'colour'"):
+    with pytest.raises(NeuroctlError, match="unknown neuroctl/LaneFollow-v0 option 'colour'"):
         make_env(LANE, 2, {"colour": "red"}, ["mass:3"])
     with pytest.raises(NeuroctlError, match="dynamics 'action_delay' is 60.*allowed: a whole number from 0 to 50"):
         make_env(LANE, 2, shifts=["action-delay:5"] * 5)
@@ -147,8 +177,10 @@ def test_dynamics_of_a_shift_multiply_those_asked_for(monkeypatch: pytest.Monkey
         seen.update(options)
         raise Slippery
 
+    friction = registry.shifts.load("friction")
+    monkeypatch.setattr(friction, "fits_options", lambda env_id, options: None)
     monkeypatch.setattr(gym, "make_vec", make_vec)
-    factor = registry.shifts.load("friction").dynamics(3)["friction"]
+    factor = friction.dynamics(3)["friction"]
     assert factor != 1
     kwargs = {"dynamics": {"friction": [0.5, 2.0], "mass": 3.0}}
     with pytest.raises(Slippery):
@@ -162,9 +194,9 @@ def test_dynamics_of_a_shift_multiply_those_asked_for(monkeypatch: pytest.Monkey
     assert "dynamics" not in seen
 
 
-@pytest.mark.parametrize("num_envs", [0, -1])
-def test_a_batch_of_no_rows_is_refused(num_envs: int) -> None:
-    with pytest.raises(NeuroctlError, match=rf"num_envs must be >= 1, got {num_envs}"):
+@pytest.mark.parametrize("num_envs", [0, -1, 2.5, True, "2"])
+def test_a_batch_of_no_rows_is_refused(num_envs: Any) -> None:
+    with pytest.raises(NeuroctlError, match=rf"num_envs must be an integer >= 1, got {num_envs!r}"):
         make_env(POINT, num_envs)
 
 
@@ -213,12 +245,14 @@ def test_the_expert_is_reached_through_all_wrappers() -> None:
     assert spaces.action.shape == (2,) and spaces.observation.shape == (3,)
 
 
-def test_environment_options_must_be_named() -> None:
-    with pytest.raises(NeuroctlError, match=r"environment options must be a dict such as .*, got \[1\]"):
-        make_env(CART, 1, [1])  # type: ignore[arg-type]
+@pytest.mark.parametrize("options", [[1], [], "", {1: 2}])
+def test_environment_options_must_be_named(options: Any) -> None:
+    for ask in (lambda: make_env(CART, 1, options), lambda: evaluate("zero", env_id=CART, env_kwargs=options)):
+        with pytest.raises(NeuroctlError, match=r"environment options must be a dict such as .*, got "):
+            ask()
 
 
-@pytest.mark.parametrize("shifts", ["gain:3", [("gain", 3)]])
+@pytest.mark.parametrize("shifts", ["gain:3", [("gain", 3)], None, 3])
 def test_a_stack_of_shifts_is_a_list_of_strings(shifts: Any) -> None:
     with pytest.raises(NeuroctlError, match="shifts must be a list of strings such as"):
         make_env(POINT, 1, {}, shifts)

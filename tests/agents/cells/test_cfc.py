@@ -16,6 +16,7 @@ from torch import nn
 from neuroctl.agents.cells import CfC
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.errors import NeuroctlError
+from tests.agents.cells.steps import loop
 
 T, B, D, H = 7, 4, 3, 5
 MODES = ("default", "no_gate", "pure")
@@ -53,18 +54,6 @@ def data(timed=True, resets=True, batch_size=B, seed=0):
     first = torch.rand(T, batch_size, generator=g) < 0.3 if resets else None
     spans = torch.rand(T, batch_size, generator=g, dtype=torch.float64) * 3 if timed else None
     return normal(T, batch_size, D), normal(batch_size, H), first, spans
-
-
-def row(sequence, t):
-    return None if sequence is None else sequence[t]
-
-
-def loop(cell, x, h, first, spans):
-    outputs = []
-    for t in range(len(x)):
-        y, h = cell.step(x[t], h, row(first, t), row(spans, t))
-        outputs.append(y)
-    return torch.stack(outputs), h
 
 
 def reference(mode, layers, dtype=torch.float64):

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN keep the `Cell` contract; the written-out step is the oracle of PyTorch's kernel."""
+"""LSTM, GRU and RNN keep the `Cell` contract and equal the modules of PyTorch; plain steps are the kernel's oracle."""
 
 from typing import Any
 
@@ -10,6 +10,8 @@ from neuroctl.agents.cells import GRU, LSTM, RNN
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.agents.wiring import Wiring
 from neuroctl.errors import NeuroctlError
+from neuroctl.policy import map_state
+from tests.agents.cells.steps import loop
 
 T, B, D, H = 7, 4, 3, 5
 SPEC = LowRankSparse(H, 2, 0.3, seed=1)
@@ -22,6 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "both": {"wiring": WIRING, "recurrent": SPEC},
 }
 CELLS: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+THEIRS: dict[str, Any] = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
 every_cell = pytest.mark.parametrize("name", CELLS)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -38,14 +41,6 @@ def data(name, resets=True):
     return x, state, torch.rand(T, B, generator=g) < 0.3 if resets else None
 
 
-def loop(cell, x, state, first):
-    outputs = []
-    for t in range(len(x)):
-        y, state = cell.step(x[t], state, None if first is None else first[t])
-        outputs.append(y)
-    return torch.stack(outputs), state
-
-
 @every_cell
 @every_kind
 @pytest.mark.parametrize("resets", [False, True], ids=["whole", "resets"])
@@ -59,6 +54,43 @@ def test_unroll_and_its_gradients_equal_step_in_a_loop(name, kind, resets):
     gradients = torch.autograd.grad(cell.unroll(x, state, first)[0].square().sum(), wanted)
     torch.testing.assert_close(gradients, truth, rtol=0, atol=1e-10)
     assert all(bool(gradient.abs().max() > 0) for gradient in truth)
+
+
+def twin(name, cell):
+    """PyTorch's module with the weights of our cell."""
+    theirs, second = THEIRS[name](D, H).double(), torch.zeros_like(cell.bias)
+    with torch.no_grad():
+        if name == "gru":
+            second[2 * H :] = cell.candidate_bias
+        weights = (cell.input_weight, cell.recurrent.weight(), cell.bias, second)
+        for mine, value in zip(theirs.parameters(), weights, strict=True):
+            mine.copy_(value)
+    return theirs
+
+
+@every_cell
+@pytest.mark.parametrize("kind", ["dense", "low-rank"])
+def test_equal_weights_have_the_outputs_states_and_gradients_of_torch(name, kind):
+    cell, (x, state, _) = make(name, kind), data(name)
+    theirs, start = twin(name, cell), map_state(lambda part: part[None], state)
+    expected, last = theirs(x.requires_grad_(), start)
+    truth = torch.autograd.grad(expected.square().sum(), x)
+    for y, end in (cell.unroll(x, state), loop(cell, x, state)):
+        torch.testing.assert_close((y, end), (expected, map_state(lambda part: part[0], last)), rtol=0, atol=1e-12)
+        torch.testing.assert_close(torch.autograd.grad(y.square().sum(), x), truth, rtol=0, atol=1e-10)
+
+
+@every_cell
+def test_initial_law_is_that_of_torch(name):
+    for parameter in CELLS[name](17, 64).parameters():
+        assert float(parameter.detach().abs().max()) == pytest.approx(64**-0.5, rel=0.05)
+
+
+@every_cell
+def test_the_recurrent_matrices_have_names_and_ranks(name):
+    weights = CELLS[name](D, H, recurrent=LowRankSparse(H, 2, 0.0)).recurrent_weights()
+    assert tuple(weights) == CELLS[name].maps and len(weights) == {"lstm": 4, "gru": 3, "rnn": 1}[name]
+    assert all(int(torch.linalg.matrix_rank(weight)) == 2 for weight in weights.values())
 
 
 @every_cell

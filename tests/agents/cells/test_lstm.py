@@ -1,4 +1,4 @@
-"""The LSTM keeps the `Cell` contract and equals `torch.nn.LSTM`; its plain step is the oracle of the fused kernel."""
+"""The LSTM keeps the `Cell` contract; that it equals `torch.nn.LSTM` is in test_fused.py."""
 
 import copy
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 from neuroctl.agents.cells import LSTM
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.errors import NeuroctlError
+from tests.agents.cells.steps import loop
 
 T, B, D, H = 7, 4, 3, 5
 SPEC = LowRankSparse(H, 2, 0.3, seed=1)
@@ -29,24 +30,6 @@ def data(resets=True):
     g = torch.Generator().manual_seed(0)
     x, h, c = (torch.randn(*s, generator=g, dtype=torch.float64) for s in ((T, B, D), (B, H), (B, H)))
     return x, (h, c), torch.rand(T, B, generator=g) < 0.3 if resets else None
-
-
-def loop(cell, x, state, first):
-    outputs = []
-    for t in range(len(x)):
-        y, state = cell.step(x[t], state, None if first is None else first[t])
-        outputs.append(y)
-    return torch.stack(outputs), state
-
-
-def twin(cell):
-    """`torch.nn.LSTM` with the same weights."""
-    theirs = torch.nn.LSTM(D, H).double()
-    weights = (cell.input_weight, cell.recurrent.weight(), cell.bias, torch.zeros_like(cell.bias))
-    with torch.no_grad():
-        for mine, value in zip(theirs.parameters(), weights, strict=True):
-            mine.copy_(value)
-    return theirs
 
 
 @every_kind
@@ -74,23 +57,6 @@ def test_gradients_do_not_need_training_mode():
     cell, sample = make().eval(), data()
     expected = torch.autograd.grad(cell.unroll(*sample)[0].sum(), cell.bias)
     torch.testing.assert_close(torch.autograd.grad(cell.train().unroll(*sample)[0].sum(), cell.bias), expected)
-
-
-@every_kind
-def test_equal_weights_equal_torch(kind):
-    cell, (x, (h, c), _) = make(kind), data()
-    expected, (last_h, last_c) = twin(cell)(x, (h[None], c[None]))
-    for run in (cell.unroll, lambda *sample: loop(cell, *sample)):
-        y, state = run(x, (h, c), None)
-        torch.testing.assert_close(y, expected, rtol=0, atol=1e-12)
-        torch.testing.assert_close(state, (last_h[0], last_c[0]), rtol=0, atol=1e-12)
-
-
-def test_initial_law_is_that_of_torch():
-    torch.manual_seed(0)
-    cell = LSTM(17, 64)
-    for parameter in cell.parameters():
-        assert float(parameter.detach().abs().max()) == pytest.approx(64**-0.5, rel=0.02)
 
 
 @every_kind

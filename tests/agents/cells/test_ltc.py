@@ -13,6 +13,7 @@ from neuroctl.agents.cells import LTC, wired
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.agents.wiring import Wiring
 from neuroctl.errors import NeuroctlError
+from tests.agents.cells.steps import loop
 
 T, B, D, H = 6, 4, 3, 5
 SPEC = LowRankSparse(H, 2, 0.4, seed=1)
@@ -45,18 +46,6 @@ def data(timed=True, resets=True, batch_size=B):
     first = torch.rand(T, batch_size, generator=g) < 0.3 if resets else None
     spans = torch.rand(T, batch_size, generator=g, dtype=torch.float64) * 3 + 0.01 if timed else None
     return normal(T, batch_size, D), normal(batch_size, H), first, spans
-
-
-def row(sequence, t):
-    return None if sequence is None else sequence[t]
-
-
-def loop(cell, x, v, first, spans):
-    outputs = []
-    for t in range(len(x)):
-        y, v = cell.step(x[t], v, row(first, t), row(spans, t))
-        outputs.append(y)
-    return torch.stack(outputs), v
 
 
 def reference(units=H, **options):

@@ -7,6 +7,7 @@ from neuroctl.agents.cells import GRU, LSTM, LTC, RNN, CfC, FeedForward, Stacked
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.errors import NeuroctlError
 from neuroctl.policy import map_state
+from tests.agents.cells.steps import loop
 
 T, B, D = 6, 3, 4
 
@@ -30,11 +31,7 @@ def data():
 def test_unroll_equals_step_in_a_loop():
     cell, (x, first) = make(), data()
     y, end = cell.unroll(x, None, first)
-    state, outputs = cell.initial_state(B), []
-    for t in range(T):
-        out, state = cell.step(x[t], state, first[t])
-        outputs.append(out)
-    torch.testing.assert_close((y, end), (torch.stack(outputs), state), rtol=0, atol=1e-12)
+    torch.testing.assert_close((y, end), loop(cell, x, cell.initial_state(B), first), rtol=0, atol=1e-12)
     assert y.shape == (T, B, cell.output_size) == (T, B, 2)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from neuroctl.agents.cells import GRU, LSTM, LTC, RNN, CfC, Stacked, wired
 from neuroctl.agents.wiring import Wiring
 from neuroctl.errors import NeuroctlError
+from tests.agents.cells.steps import loop
 
 T, B, D, H, MOTORS = 6, 3, 4, 14, 2
 NCP = Wiring.auto(D, H, MOTORS, seed=3)
@@ -45,11 +46,7 @@ def test_unroll_equals_step_in_a_loop_and_the_motor_neurons_are_the_output(kind)
     cell, x = make(kind), torch.randn(T, B, D, dtype=torch.float64)
     first = torch.rand(T, B) < 0.3
     y, end = cell.unroll(x, None, first)
-    state, outputs = cell.initial_state(B), []
-    for t in range(T):
-        out, state = cell.step(x[t], state, first[t])
-        outputs.append(out)
-    torch.testing.assert_close((y, end), (torch.stack(outputs), state), rtol=0, atol=1e-12)
+    torch.testing.assert_close((y, end), loop(cell, x, cell.initial_state(B), first), rtol=0, atol=1e-12)
     assert (cell.output_size, cell.motors, cell.hidden_size) == (MOTORS, MOTORS, H)
 
 
