@@ -60,19 +60,26 @@ class FeedForward(Cell):
         first: Tensor | None = None,
         timespans: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """A sequence; see `Cell.unroll`. Windows are gathered step by step, the layer is one product."""
+        """A sequence; see `Cell.unroll`. Windows are gathered at once, the layer is one product."""
         self.refuse_timespans(timespans)
         self.check_input(x, first, dims=3)
         past = self.initial_state(x.shape[1]) if state is None else state
         self._check_past(past, x.shape[1])
         if self.frame_stack == 1:
             return torch.tanh(self.layer(x)), past
-        windows = []
-        for t in range(x.shape[0]):
-            window = self._push(x[t], past, None if first is None else first[t])
-            windows.append(window.flatten(1))
-            past = window[:, : self.frame_stack - 1]
-        return torch.tanh(self.layer(torch.stack(windows))), past
+        windows = self._windows(x, past, first)
+        return torch.tanh(self.layer(windows.flatten(2))), windows[-1, :, : self.frame_stack - 1]
+
+    def _windows(self, x: Tensor, past: Tensor, first: Tensor | None) -> Tensor:
+        """The windows `[T, B, k, D]` of inputs `[T, B, D]`, newest first; none reaches beyond the last reset."""
+        length, batch_size, older = len(x), x.shape[1], self.frame_stack - 1
+        time = torch.arange(length, device=x.device).view(-1, 1, 1)
+        index = (time - torch.arange(self.frame_stack, device=x.device)).expand(length, batch_size, -1)
+        if first is not None:
+            resets = torch.where(first.unsqueeze(2), time, -older)
+            index = index.maximum(resets.cummax(0).values)
+        frames = torch.cat([past.flip(1).transpose(0, 1), x])
+        return frames[index + older, torch.arange(batch_size, device=x.device).unsqueeze(1)]
 
     def _check_past(self, past: Tensor, batch_size: int) -> None:
         expected = [batch_size, self.frame_stack - 1, self.input_size]
