@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.streams import stream
 
@@ -192,18 +193,25 @@ class RecurrentWeights(nn.Module):
 
         Raises:
             UnknownNameError: there is no such map.
+            NeuroctlError: `most` is below 1, or no unit can.
         """
-        own = self.map_weight(name).new_ones(self.n) if self.synapses is None else self.synapses.diagonal()
+        weight = self.map_weight(name)
+        most = checked_integer("most", most, 1)
+        own = weight.new_ones(self.n) if self.synapses is None else self.synapses.diagonal()
+        if name in self.factorised:
+            own = own * cast(Tensor, self.mask)[self.factorised.index(name)].diagonal()
+            most = min(most, cast(Tensor, self.W1).shape[2])
+        units = own.nonzero().flatten()[:most]
+        if not len(units):
+            raise NeuroctlError(f"no unit has a synapse onto itself in {name!r}: none can hand its state on")
         if name not in self.factorised:
             k = [other for other in self.maps if other not in self.factorised].index(name)
-            units = own.nonzero().flatten()[:most]
             rows = cast(Tensor, self.dense).view(-1, self.n, self.n)[k]
             rows[units] = 0.0
             rows[units, units] = 1.0
             return units
         k = self.factorised.index(name)
-        W1, mask = cast(Tensor, self.W1)[k], cast(Tensor, self.mask)[k]
-        units = (own * mask.diagonal()).nonzero().flatten()[: min(most, W1.shape[1])]
+        W1 = cast(Tensor, self.W1)[k]
         W1[units] = 0.0
         if self.W2 is None:
             W1[units, units] = 1.0

@@ -30,7 +30,8 @@ def export_onnx(policy: nn.Module, observation_space: gym.Space[Any], path: str 
 
     Inputs are `obs [B, ...]` in the dtype of the space, `first [B]` (bool; where true, the state is reset before it
     is used) and the tensors of the state `state_0`, `state_1`, ... `[B, ...]`, zeros before the first step. Outputs
-    are `action`, the mode of the action distribution `[B, ...]`, and `next_state_0`, ... B is free.
+    are `action`, the mode of the action distribution `[B, ...]`, and `next_state_0`, ... B is free. The metadata
+    `observation_low` and `observation_high` say between which values observations lie.
 
     Args:
         policy: a `CellPolicy`.
@@ -67,8 +68,17 @@ def export_onnx(policy: nn.Module, observation_space: gym.Space[Any], path: str 
             dynamic_shapes=({0: batch}, {0: batch}, tuple({0: batch} for _ in states)),
         )
     assert program is not None
+    low, high = bounds(observation_space)
+    program.model.metadata_props.update(observation_low=repr(low), observation_high=repr(high))
     program.save(path, external_data=False)
     return path
+
+
+def bounds(space: gym.Space[Any]) -> tuple[float, float]:
+    """The least and the greatest value in a space; infinite where it has no bounds."""
+    if not isinstance(space, gym.spaces.Box):
+        return -np.inf, np.inf
+    return float(space.low.min()), float(space.high.max())
 
 
 class _Step(nn.Module):

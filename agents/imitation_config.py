@@ -10,6 +10,8 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 
 OURS = ("cfc", "lstm", "gru", "rnn", "ltc", "ncp", "mlp")
 """Cells whose options are known here; a registered cell may use any of them."""
+MOST_UNITS = 2**14
+"""Of a cell or an encoder: a matrix of a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class ImitationConfig(AgentConfig):
         for name in ("hidden_size", "features", "sequence_length", "batch_size", "half_life"):
             if getattr(self, name) < 1:
                 raise NeuroctlError(f"agent.{name} must be >= 1, got {getattr(self, name)}")
+        for name in ("hidden_size", "features"):
+            if getattr(self, name) > MOST_UNITS:
+                raise NeuroctlError(f"agent.{name} must be <= {MOST_UNITS}, got {getattr(self, name)}")
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise NeuroctlError(f"agent.{name} must be > 0 and finite, got {getattr(self, name)}")

@@ -20,6 +20,7 @@ class OnnxController:
     Attributes:
         observation_shape: of one observation.
         dtype: of observations.
+        bounds: least and greatest value of observations.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -43,8 +44,12 @@ class OnnxController:
         inputs = {value.name: value for value in self._session.get_inputs()}
         if not {"obs", "first"} <= inputs.keys() or inputs["obs"].type not in DTYPES:
             raise NeuroctlError(f"{path} is no exported controller: its inputs are {', '.join(inputs)}")
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if not {"observation_low", "observation_high"} <= metadata.keys():
+            raise NeuroctlError(f"{path} does not say between which values observations lie: export it again")
         self.observation_shape = tuple(inputs["obs"].shape[1:])
         self.dtype = DTYPES[inputs["obs"].type]
+        self.bounds = tuple(float(metadata[f"observation_{end}"]) for end in ("low", "high"))
         names = [f"state_{k}" for k in range(len(inputs) - 2)]
         self._shapes = {name: (tuple(inputs[name].shape[1:]), DTYPES[inputs[name].type]) for name in names}
         self._state: dict[str, NDArray[Any]] = {}
@@ -62,7 +67,7 @@ class OnnxController:
             first: an episode begins with this observation; `[B]` for a batch.
 
         Raises:
-            NeuroctlError: the observation has another shape or holds other values than finite numbers of `dtype`, or
+            NeuroctlError: the observation has another shape or other values than the controller was trained on, or
                 `first` has another shape.
         """
         batch = self._checked(obs)
@@ -97,4 +102,9 @@ class OnnxController:
             raise NeuroctlError(f"the observation is not finite (NaN, infinity, or beyond {dtype})")
         if dtype.kind == "u" and not np.array_equal(converted, given):
             raise NeuroctlError(f"observation lies in [{given.min()}, {given.max()}]; expected integers from 0 to 255")
+        low, high = self.bounds
+        if converted.size and not (low <= converted.min() and converted.max() <= high):
+            raise NeuroctlError(
+                f"observation lies in [{given.min()}, {given.max()}]; trained on values in [{low:g}, {high:g}]"
+            )
         return converted

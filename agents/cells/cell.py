@@ -167,7 +167,7 @@ class Cell(nn.Module, ABC):
         if x.dim() != dims or x.shape[-1] != self.input_size:
             form = "[T, B, D]" if dims == 3 else "[B, D]"
             raise NeuroctlError(f"input has shape {list(x.shape)}; expected {form} with D = {self.input_size}")
-        if x.shape[0] == 0:
+        if 0 in x.shape[:-1]:
             raise NeuroctlError(f"input has shape {list(x.shape)}; T and B must be >= 1")
         dtype = self.like.dtype
         if x.dtype != dtype:

@@ -168,7 +168,7 @@ class CfC(Cell):
             found = f"mode {self.mode!r}" if self.recurrent else "a backbone"
             raise NeuroctlError(f"a CfC remembers in mode 'default' and without a backbone; this one has {found}")
         checked_steps(steps)
-        held = self.recurrent.hold("ff1", self.hidden_size // 2)
+        held = self.recurrent.hold("ff1", max(self.hidden_size // 2, 1))
         cast(Tensor, self.input_weight)[held] = 0.0
         ff1, _, time_a, time_b = cast(Tensor, self.bias).chunk(4)
         ff1[held] = time_a[held] = 0.0

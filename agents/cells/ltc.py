@@ -145,7 +145,7 @@ class LTC(Cell):
     @torch.no_grad()
     def remember(self, steps: int) -> None:
         """Half of the units get the capacity for time constants from 1 to `steps`, with their synapses half open."""
-        constants = time_constants(self.hidden_size // 2, steps)
+        constants = time_constants(max(self.hidden_size // 2, 1), steps)
         half = slice(len(constants))
         conductance = (self._sensory()[2].sum(1) + self._recurrent()[2].sum(1)) / 2 + F.softplus(self.gleak)
         capacity = constants * conductance[half]

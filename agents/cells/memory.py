@@ -6,7 +6,9 @@ As they are usually drawn, gates are half open, and what a cell saw is gone afte
 import torch
 from torch import Tensor
 
-from neuroctl.errors import NeuroctlError
+from neuroctl.checks import checked_integer
+
+MOST_STEPS = 10**6
 
 
 def chrono_biases(units: int, steps: int) -> Tensor:
@@ -15,7 +17,7 @@ def chrono_biases(units: int, steps: int) -> Tensor:
     The chrono initialisation of Tallec and Ollivier 2018, arXiv 1804.11188: log U[1, steps - 1].
 
     Raises:
-        NeuroctlError: fewer than 2 steps.
+        NeuroctlError: see `checked_steps`.
     """
     return torch.log(1 + (checked_steps(steps) - 2) * torch.rand(units))
 
@@ -24,7 +26,7 @@ def time_constants(units: int, steps: int) -> Tensor:
     """From 1 to `steps` in equal ratios, `[units]`.
 
     Raises:
-        NeuroctlError: fewer than 2 steps.
+        NeuroctlError: see `checked_steps`.
     """
     return torch.logspace(0, 1, units, base=checked_steps(steps))
 
@@ -33,8 +35,6 @@ def checked_steps(steps: int) -> int:
     """`steps`, if a memory can span them.
 
     Raises:
-        NeuroctlError: no integer of at least 2.
+        NeuroctlError: no integer from 2 to a million.
     """
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 2:
-        raise NeuroctlError(f"a memory must span an integer >= 2 of steps; got {steps!r}")
-    return steps
+    return checked_integer("the steps that a memory spans", steps, 2, MOST_STEPS)

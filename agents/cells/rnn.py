@@ -23,7 +23,7 @@ class RNN(FusedCell):
         After Le et al. 2015, arXiv 1504.00941, who do so with all units of a rectified network.
         """
         checked_steps(steps)
-        held = self.recurrent.hold("hidden", self.hidden_size // 2)
+        held = self.recurrent.hold("hidden", max(self.hidden_size // 2, 1))
         self.input_weight[held] = 0.0
         self.bias[held] = 0.0
 

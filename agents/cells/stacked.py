@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from neuroctl.errors import NeuroctlError
@@ -59,6 +58,11 @@ class Stacked(Cell):
         """The initial state of each cell."""
         return tuple(cell.initial_state(batch_size) for cell in self._layers)
 
+    def remember(self, steps: int) -> None:
+        """Every cell remembers; see `Cell.remember`."""
+        for cell in self._layers:
+            cell.remember(steps)
+
     def step(
         self, x: Tensor, state: State, first: Tensor | None = None, timespan: Tensor | None = None
     ) -> tuple[Tensor, tuple[State, ...]]:
@@ -89,7 +93,7 @@ class Stacked(Cell):
         return {f"{k}.{name}": w for k, cell in enumerate(self._layers) for name, w in cell.recurrent_weights().items()}
 
     def _checked(self, state: State) -> Sequence[State]:
-        if isinstance(state, torch.Tensor) or len(state) != len(self.cells):
+        if not isinstance(state, (tuple, list)) or len(state) != len(self.cells):
             raise NeuroctlError(f"the state of {len(self.cells)} stacked cells is a tuple of as many states")
         states: Sequence[State] = state
         return states

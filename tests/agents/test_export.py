@@ -141,6 +141,8 @@ def test_observations_that_no_policy_should_act_on_are_refused(lane):
         (np.full(good.shape, "x"), "dtype <U1; expected numbers such as float32"),
         (good.astype(complex), "dtype complex128"),
         ([[1.0, 2.0], [3.0]], "ragged"),
+        (good - 5.5, r"observation lies in \[-5.5, -5.5\]; trained on values in \[-5, 5\]"),
+        (good + 255, r"observation lies in \[255.0, 255.0\]; trained on values in \[-5, 5\]"),
     ]
     for bad, message in refused:
         with pytest.raises(NeuroctlError, match=message):

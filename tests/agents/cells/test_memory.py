@@ -3,14 +3,15 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from neuroctl.agents.cells import GRU, LSTM, LTC, RNN, CfC, FeedForward
+from neuroctl.agents.cells import GRU, LSTM, LTC, RNN, CfC, FeedForward, Stacked
 from neuroctl.agents.cells.memory import chrono_biases, time_constants
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.agents.wiring import Wiring
-from neuroctl.errors import NeuroctlError
+from neuroctl.errors import NeuroctlError, UnknownNameError
 
 STEPS = 100
 CELLS = {
@@ -104,12 +105,37 @@ def test_a_sparse_matrix_of_full_rank_keeps_its_other_rows():
     assert torch.equal(after[others], before[others])
 
 
-def test_neurons_without_a_synapse_onto_themselves_hold_nothing():
-    wiring = Wiring.auto(4, 20, 2, seed=1)
-    parts = wiring.split()
-    cell: Any = CfC(parts[1].inputs, parts[1].units, backbone_units=0, wiring=parts[1])
-    held = cell.recurrent.hold("ff1", 20)
-    assert held.tolist() == [k for k in range(parts[1].units) if parts[1].recurrent[k, k]]
+def test_only_neurons_with_a_synapse_onto_themselves_hold():
+    own = np.array([0, 1, 0, 1, 1])
+    wiring = Wiring(np.ones((5, 3), int), np.diag(own), 5, (tuple(range(5)),))
+    cell: Any = CfC(3, 5, backbone_units=0, wiring=wiring)
+    assert cell.recurrent.hold("ff1", 2).tolist() == [1, 3]
+
+
+def test_where_no_unit_can_hold_that_is_said():
+    wiring = Wiring(np.ones((5, 3), int), np.zeros((5, 5), int), 5, (tuple(range(5)),))
+    for cell in (RNN(3, 5, wiring=wiring), RNN(3, 5, recurrent=LowRankSparse(5, 2, 0.999))):
+        with pytest.raises(NeuroctlError, match="no unit has a synapse onto itself in 'hidden'"):
+            cell.remember(STEPS)
+    with pytest.raises(UnknownNameError, match="unknown map 'x'"):
+        cell.recurrent.hold("x", 2)
+    with pytest.raises(NeuroctlError, match="most must be an integer >= 1, got -1"):
+        cell.recurrent.hold("hidden", -1)
+
+
+@pytest.mark.parametrize("make", [CfC, LTC, RNN])
+def test_a_cell_of_one_unit_remembers(make):
+    cell = make(5, 1, backbone_units=0) if make is CfC else make(5, 1)
+    before = {name: value.clone() for name, value in cell.state_dict().items()}
+    cell.remember(STEPS)
+    assert any(not torch.equal(value, before[name]) for name, value in cell.state_dict().items())
+
+
+def test_stacked_cells_remember_each():
+    cell = Stacked([GRU(3, 4), RNN(4, 6)])
+    cell.remember(STEPS)
+    assert cell.cells[0].bias.chunk(3)[1].min() >= 0
+    assert torch.equal(cell.cells[1].recurrent.map_weight("hidden")[:3], torch.eye(6)[:3])
 
 
 def test_what_is_not_held_is_as_it_was_drawn():
@@ -137,9 +163,9 @@ def test_a_cell_that_has_nothing_to_remember_with_says_so(make, message):
 
 
 @pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("steps", [1, 2.5, True, "9"])
+@pytest.mark.parametrize("steps", [1, 2.5, True, "9", 10**6 + 1, 10**400])
 def test_a_span_that_is_no_number_of_steps_is_refused(name, steps):
-    with pytest.raises(NeuroctlError, match=f"a memory must span an integer >= 2 of steps; got {steps!r}"):
+    with pytest.raises(NeuroctlError, match="the steps that a memory spans must be an integer from 2 to 1000000"):
         CELLS[name]().remember(steps)
 
 
