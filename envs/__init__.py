@@ -26,9 +26,8 @@ for _task in (
 ):
     gym.register(
         id=f"neuroctl/{_task}",
-        entry_point="neuroctl.envs.gymnasium_tasks:GymnasiumTask",
-        vector_entry_point="neuroctl.envs.gymnasium_tasks:GymnasiumTaskVector",
-        kwargs={"registered": _task},
+        entry_point=f"neuroctl.envs.gymnasium_tasks:{_task.removesuffix('-v5')}",
+        vector_entry_point=f"neuroctl.envs.gymnasium_tasks:{_task.removesuffix('-v5')}Vector",
     )
 
 for _name, _target, _summary in (

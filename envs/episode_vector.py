@@ -17,7 +17,16 @@ from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.streams import STATE_WORDS, EpisodeStreams
 
 from .dynamics import Dynamics, dynamics_table, hash_models
-from .vector_tools import checked_count, checked_rows, replaced, require, require_state, reset_rows
+from .vector_tools import (
+    checked_count,
+    checked_rows,
+    replaced,
+    require,
+    require_kinds,
+    require_state,
+    reset_rows,
+    shown,
+)
 
 Floats = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
@@ -58,8 +67,6 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
     """What `_build` makes: no part of the state, and left out of a pickle."""
     waiting: ClassVar[str]
     """Name, in the state, of what waits because of action delays."""
-    finite: ClassVar[tuple[str, ...]]
-    """Names of the arrays in the state that must hold finite numbers."""
 
     models: list[Any]
     datas: list[Any]
@@ -121,6 +128,10 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
 
     def _changed(self) -> None:
         """The state is another one: forget what was computed from it."""
+
+    def _unbounded(self) -> Sequence[str]:
+        """Names of the arrays in the state that may hold infinity or NaN."""
+        return ()
 
     # Episodes
 
@@ -208,17 +219,26 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
         """Put back what `get_state` returned, into `rows` (all where None).
 
         Raises:
-            NeuroctlError: a row does not exist, or an array is missing, has another shape or is not finite.
+            NeuroctlError: a row does not exist or is named twice, or an array is missing, unknown, of another shape or
+                type, or holds impossible values; nothing has changed.
         """
         self._require_open("set_state")
         index = checked_rows(rows, self.num_envs)
-        streams = {name: f"stream/{name}" for name in ("seeds", "episodes", *self.streams.names)}
-        shapes = {name: value.shape for name, value in self._state(index).items()}
-        for name, key in streams.items():
-            shapes[key] = (len(index), STATE_WORDS) if name in self.streams.names else (len(index),)
-        require_state(state, shapes, self.finite)
-        self._put(index, state)
-        self.streams.set_state(index, {name: state[key] for name, key in streams.items()})
+        if len(set(index.tolist())) < len(index):
+            raise NeuroctlError(f"rows {shown(index.tolist())} name a row twice; each has one state")
+        keys = {name: f"stream/{name}" for name in ("seeds", "episodes", *self.streams.names)}
+        own = self._state(index)
+        for name, key in keys.items():
+            own[key] = np.zeros((len(index), STATE_WORDS), np.uint64) if name in self.streams.names else own["steps"]
+        unbounded = self._unbounded()
+        finite = [name for name in own if name not in unbounded]
+        require_state(state, {name: value.shape for name, value in own.items()}, finite)
+        require_kinds(state, own)
+        given = {name: np.asarray(state[name]) for name in own}
+        if (wrong := given["steps"][given["steps"].astype(np.int64) < 0]).size:
+            raise NeuroctlError(f"environment state 'steps' holds {wrong[0]}; allowed: integers from 0 to 2**63 - 1")
+        self.streams.set_state(index, {name: given[key] for name, key in keys.items()})
+        self._put(index, given)
 
     def _put(self, index: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
         for i, b in enumerate(index.tolist()):

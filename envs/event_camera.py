@@ -23,7 +23,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from neuroctl.errors import NeuroctlError
-from neuroctl.streams import STATE_WORDS, pack_generator, stream, unpack_generator
+from neuroctl.streams import STATE_WORDS, checked_seed, pack_generator, stream, unpack_generator
 
 from .event_pixels import (
     EVENT,
@@ -36,7 +36,7 @@ from .event_pixels import (
     linear_frame,
     pixel_model,
 )
-from .vector_tools import array_of, shown
+from .vector_tools import array_of, is_number, shown
 
 if TYPE_CHECKING:
     from .mujoco_batch import Batch, Row
@@ -45,6 +45,9 @@ MOST_EVENTS = 2**24
 """float32 counts exactly up to here."""
 MOST_PIXELS = 4096
 """Along each axis of a sensor."""
+LEAST_DT_S, MOST_DT_S = 1e-6, 10.0
+MOST_CLOCK_S = 1e7
+"""Of an episode: with float64, leaks and refractory times are exact enough up to here."""
 STREAM = "events"
 """Name of the random stream; task variables are called `events/...`."""
 
@@ -89,7 +92,7 @@ class EventCamera:
         threshold: C, in units of the intensity (linear) or of its logarithm; the model's own where None, as for all
             options that follow. Options that the model does not have are refused.
         polarity: count ON and OFF events apart.
-        control_dt_s: time between two images.
+        control_dt_s: time between two images, 1 us to 10 s.
         time_stamps: remember what `events` needs; without it, there are counts only.
         log_eps, refractory_s, threshold_spread, leak_hz, shot_hz: see `PixelModel`.
 
@@ -123,8 +126,10 @@ class EventCamera:
         self._windows = self.size if windows is None else _checked_pair("windows", windows)
         if self.size[0] % self._windows[0] or self.size[1] % self._windows[1]:
             raise NeuroctlError(f"windows {self._windows} do not divide the sensor of {self.size} pixels")
-        if not (np.isfinite(control_dt_s) and control_dt_s > 0):
-            raise NeuroctlError(f"control_dt_s is {control_dt_s}; allowed: seconds > 0")
+        if not (is_number(control_dt_s) and LEAST_DT_S <= control_dt_s <= MOST_DT_S):
+            raise NeuroctlError(
+                f"control_dt_s is {shown(control_dt_s)}; allowed: seconds from {LEAST_DT_S:g} to {MOST_DT_S:g}"
+            )
         for name, value in (("polarity", polarity), ("time_stamps", time_stamps)):
             if not isinstance(value, (bool, np.bool_)):
                 raise NeuroctlError(f"{name} of an event camera is {shown(value)}; allowed: True, False")
@@ -218,8 +223,13 @@ class EventCamera:
         Args:
             images: `[n, H, W]`, intensities in [0, 1]; taken as float32.
             generators: the random stream of each row, where `streams` is not empty.
+
+        Raises:
+            NeuroctlError: no images, or such as `step` refuses; or other generators.
         """
         images = self._checked_images(images)
+        if not len(images):
+            raise NeuroctlError("0 images given; an event camera begins with one for each row")
         memory = {name: np.repeat(value[None], len(images), axis=0) for name, value in self._blank.items()}
         self._require_generators(generators, len(images))
         if self.pixels.model == "linear":
@@ -254,8 +264,10 @@ class EventCamera:
             generators: the random stream of each row, where `streams` is not empty.
 
         Raises:
-            NeuroctlError: images of another shape, or not finite or out of [0, 1]; `memory` is as before.
+            NeuroctlError: images of another shape, or not finite or out of [0, 1]; a memory or generators that are not
+                this camera's; `memory` is as before.
         """
+        self._require_memory(memory)
         images = self._checked_images(images)
         if len(images) != len(memory["counts"]):
             raise NeuroctlError(f"{len(images)} images for {len(memory['counts'])} rows")
@@ -267,8 +279,9 @@ class EventCamera:
         """The events of each row in the last step, dtype `EVENT`, by time; none at the start.
 
         Raises:
-            NeuroctlError: the camera was made without `time_stamps`.
+            NeuroctlError: the camera was made without `time_stamps`, or the memory is not this camera's.
         """
+        self._require_memory(memory)
         if not self._time_stamps:
             raise NeuroctlError("events have no times; make the event camera with time_stamps=True")
         return [self._replay(memory, row) for row in range(len(memory["counts"]))]
@@ -279,8 +292,11 @@ class EventCamera:
         Args:
             images: `[T, H, W]`, intensities in [0, 1], `control_dt_s` apart.
             seed: of the random numbers, where the model draws any.
+
+        Raises:
+            NeuroctlError: images that `start` refuses, a seed that is no integer in [0, 2**63), or no `time_stamps`.
         """
-        images = np.asarray(images)
+        images, seed = self._checked_images(images), checked_seed(seed)
         generators = [stream(seed, name) for name in self.streams]
         memory, parts = self.start(images[:1], generators), [np.empty(0, EVENT)]
         for k in range(1, len(images)):
@@ -347,7 +363,36 @@ class EventCamera:
                 raise NeuroctlError(f"images for an event camera hold {wrong[0]:g}; allowed: intensities from 0 to 1")
         return frames
 
+    def _require_memory(self, memory: Any) -> None:
+        expected = "expected what its start() returned"
+        if not isinstance(memory, dict):
+            raise NeuroctlError(f"memory of an event camera is {shown(memory)}; {expected}")
+        for name in sorted(memory.keys() ^ self._blank.keys(), key=str):
+            what = "is missing" if name in self._blank else "is none of its own"
+            raise NeuroctlError(f"memory {shown(name)} of an event camera {what}; {expected}")
+        rows = getattr(memory["counts"], "shape", ())[:1]
+        for name in ("counts", *self._blank):
+            value, dtype, shape = memory[name], self._blank[name].dtype, (*rows, *self._blank[name].shape)
+            if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != shape:
+                found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else shown(value)
+                raise NeuroctlError(f"memory {name!r} of an event camera is {found}; expected {dtype} {shape}")
+            if not value.flags.carray:
+                raise NeuroctlError(f"memory {name!r} of an event camera is read-only or strided; hand in a copy")
+        clock_s = memory.get("clock_s", np.zeros(0))
+        if (wrong := clock_s[~((clock_s >= 0) & (clock_s <= MOST_CLOCK_S))]).size:
+            raise NeuroctlError(
+                f"memory 'clock_s' of an event camera holds {wrong[0]:g}; allowed: seconds from 0 to {MOST_CLOCK_S:g}"
+            )
+
     def _require_generators(self, generators: Generators, rows: int) -> None:
+        # To remember a stream is to pack it.
+        kind = np.random.Philox if self._time_stamps else np.random.BitGenerator
+        if not isinstance(generators, Sequence) or not all(
+            isinstance(one, np.random.Generator) and isinstance(one.bit_generator, kind) for one in generators
+        ):
+            raise NeuroctlError(
+                f"generators are {shown(generators)}; allowed: a list of Philox generators, see neuroctl.streams"
+            )
         if len(generators) != (rows if self.streams else 0):
             expected = f"one generator for each of the {rows} rows" if self.streams else "no generators"
             raise NeuroctlError(f"{len(generators)} generators given; this event camera needs {expected}")

@@ -47,6 +47,8 @@ LINEAR_BELOW = 20.0
 """Grey value (0 to 255) up to which v2e's curve is linear."""
 CHUNK = 1024
 """Pixels that `crossing_frame` takes at a time: many against the cost of a start, few enough for the nearest cache."""
+MOST_CROSSINGS = 2**15
+"""Of a pixel from one frame or shot to the next: more than there are in frames of up to 10 s."""
 SHOT = 2
 """The flag of a pixel with a shot; that of one with a crossing only is 1."""
 
@@ -366,7 +368,7 @@ def _walk(levels, times, shots, own, place, counts, out, found):  # type: ignore
         sign, step = (1.0, on) if goal > 0 else (-1.0, off)
         crossings = np.floor((abs(goal) + TOLERANCE) / step)
         pace = (until - now) / (goal - difference)
-        for j in range(1, int(crossings) + 1):
+        for j in range(1, int(min(crossings, MOST_CROSSINGS)) + 1):
             time = now + min(max((sign * j * step - difference) * pace, 1e-12), until - now)
             if time - previous >= refractory_s:
                 counts[place[0], place[3], 0 if sign > 0 else -1] += 1

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
 from neuroctl.checks import shown
@@ -72,7 +73,8 @@ def _checked(name: str, value: Any, default: Any) -> Any:
 def _checked_range(name: str, value: Any) -> tuple[float, float]:
     """Two numbers, the first below the second; -inf and inf are no bounds."""
     pair = array_of(value)
-    if pair is None or pair.shape != (2,) or pair.dtype.kind not in "iuf" or not pair[0] < pair[1]:
+    numbers = pair is not None and pair.shape == (2,) and pair.dtype.kind in "iuf"
+    if pair is None or not numbers or any(isinstance(end, (bool, np.bool_)) for end in value) or not pair[0] < pair[1]:
         raise NeuroctlError(f"{name} is {shown(value)}; allowed: two numbers, low < high (-inf, inf for no bound)")
     return float(pair[0]), float(pair[1])
 

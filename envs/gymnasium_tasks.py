@@ -21,7 +21,7 @@ With `observe_velocity=False` these entries of the default observations are left
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import mujoco
@@ -71,16 +71,16 @@ class GymnasiumTaskVector(EpisodeVector):
         max_steps: control steps after which an episode is truncated; by default Gymnasium's.
         dynamics: factors and delays, see `neuroctl.envs.dynamics`. A delayed action also costs later.
         render_mode: None or `"rgb_array"`.
-        registered: the task that the id says; for the registration.
         options: the task's own, such as `reset_noise_scale`; see Gymnasium and `neuroctl.envs.gymnasium_options`.
 
     Attributes:
         envs: Gymnasium's environment of each row, without wrappers.
     """
 
+    registered: ClassVar[str | None] = None
+    """The task, where an id of ours says it."""
     rebuilt = ("models", "datas", "envs", "_renderers")
     waiting = "waiting_actions"
-    finite = ("mujoco", "steps", "waiting_actions", *(f"derived/{name}" for name in DERIVED))
 
     def __init__(
         self,
@@ -91,10 +91,9 @@ class GymnasiumTaskVector(EpisodeVector):
         max_steps: int | None = None,
         dynamics: Dynamics | None = None,
         render_mode: str | None = None,
-        registered: str | None = None,
         **options: Any,
     ) -> None:
-        self.task = checked_task(task, registered)
+        self.task = checked_task(task, self.registered)
         require("observe_velocity", observe_velocity, (True, False))
         self._options = task_options(self.task, options)
         default_steps: Any = gym.spec(self.task).max_episode_steps
@@ -210,9 +209,23 @@ class GymnasiumTaskVector(EpisodeVector):
 class GymnasiumTask(SingleEnv):
     """One of Gymnasium's MuJoCo tasks; the arguments are those of `GymnasiumTaskVector` without `num_envs`."""
 
+    rows: ClassVar[type[GymnasiumTaskVector]] = GymnasiumTaskVector
+    """Of which this is row 0."""
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(GymnasiumTaskVector, **kwargs)
+        super().__init__(self.rows, **kwargs)
         self.metadata = {**self.metadata, "render_fps": self.vector.metadata["render_fps"]}
+
+
+def _entry_points(task: str) -> dict[str, type]:
+    """The classes behind an id of ours: `HalfCheetah` and `HalfCheetahVector`. A mere option could be overridden."""
+    name, module = task.removesuffix("-v5"), {"__module__": __name__}
+    rows = type(f"{name}Vector", (GymnasiumTaskVector,), module | {"registered": task})
+    return {name: type(name, (GymnasiumTask,), module | {"rows": rows}), f"{name}Vector": rows}
+
+
+for _task in TASKS:
+    globals().update(_entry_points(_task))
 
 
 def checked_task(task: str | None, registered: str | None) -> str:
@@ -224,7 +237,6 @@ def checked_task(task: str | None, registered: str | None) -> str:
     if registered is None:
         require("task", task, TASKS)
         return str(task)
-    require("registered", registered, TASKS)
     if task is not None and not is_default(task, registered):
         raise NeuroctlError(f"neuroctl/{registered} is the task {registered!r}; found task={shown(task)}")
     return registered

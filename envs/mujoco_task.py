@@ -47,7 +47,8 @@ class MujocoTask(EpisodeVector):
         action_space: space of one row; by default a Box of the actuators' `ctrlrange`.
         control_dt_s: control step, a multiple of the model's timestep.
         max_steps: control steps after which an episode is truncated.
-        variables: task variables (targets, timers): name -> value of one row at first. They are part of the state.
+        variables: task variables (targets, timers): name -> value of one row at first. They are part of the state; one
+            that may become infinite or NaN begins so, else that is refused in `set_state`.
         streams: names of further random streams beside `"reset"`.
         control: controls `[n, nu]` for actions; by default the actions themselves.
         force: generalised forces `[n, nv]`, N or N m, that act throughout a control step besides those of the
@@ -70,7 +71,6 @@ class MujocoTask(EpisodeVector):
 
     rebuilt: ClassVar[tuple[str, ...]] = ("models", "datas", "_views", "_batch", "_loop", "_renderers")
     waiting = "waiting_controls"
-    finite = ("mujoco", "waiting_controls")
 
     def __init__(
         self,
@@ -239,6 +239,10 @@ class MujocoTask(EpisodeVector):
 
     def _more_state(self, rows: NDArray[np.intp]) -> State:
         return {f"variable/{name}": value[rows] for name, value in self._variables.items()}
+
+    def _unbounded(self) -> list[str]:
+        floats = {name: value for name, value in self._defaults.items() if value.dtype.kind == "f"}
+        return [f"variable/{name}" for name, value in floats.items() if not np.isfinite(value).all()]
 
     def _put_more(self, rows: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
         for name, value in self._variables.items():

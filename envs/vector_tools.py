@@ -20,6 +20,7 @@ __all__ = [
     "is_number",
     "replaced",
     "require",
+    "require_kinds",
     "require_options",
     "require_state",
     "reset_rows",
@@ -171,3 +172,23 @@ def require_state(state: Any, shapes: Mapping[str, tuple[int, ...]], finite: Seq
             raise NeuroctlError(f"environment state {key!r}: expected shape {shape}, found {what}")
         if found.dtype.kind not in "biuf" or (key in finite and not np.isfinite(found).all()):
             raise NeuroctlError(f"environment state {key!r} holds values that are not finite numbers")
+
+
+def require_kinds(state: Mapping[str, Any], own: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a saved state, checked by `require_state`, with other arrays than an environment's own.
+
+    Args:
+        state: arrays by name; what wrappers keep under `shift/` is theirs to check.
+        own: the environment's present state.
+
+    Raises:
+        NeuroctlError: an unknown name, or an array whose type is not converted without loss of its kind.
+    """
+    for key, value in state.items():
+        if key not in own:
+            if isinstance(key, str) and key.startswith("shift/"):
+                continue
+            raise NeuroctlError(f"unknown environment state {shown(key)}; expected what get_state() returned")
+        found = np.asarray(value).dtype
+        if not np.can_cast(found, own[key].dtype, "same_kind"):
+            raise NeuroctlError(f"environment state {key!r} is of type {found}; expected {own[key].dtype}")

@@ -61,8 +61,8 @@ agents = Registry("agent")
 """Agents: `name -> class`, constructed as `cls(config, spaces, seed=, device=, dataset=)`."""
 
 cells = Registry("cell")
-"""Recurrent cells: `name -> function`, called as `make(config, seed)` with the agent's configuration; one with a parameter
-`outputs` also gets the number of outputs of the policy's head."""
+"""Recurrent cells: `name -> function`, called as `make(config, seed)` with the agent's configuration; one with a
+parameter `outputs` also gets the number of outputs of the policy's head."""
 
 presets = Registry("preset")
 """Experiments: `name -> function` without arguments that returns a `TrainConfig`."""

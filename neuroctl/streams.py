@@ -57,7 +57,20 @@ def pack_generator(generator: np.random.Generator) -> NDArray[np.uint64]:
 
 
 def unpack_generator(words: NDArray[np.uint64]) -> np.random.Generator:
-    """The generator whose state `pack_generator` returned."""
+    """The generator whose state `pack_generator` returned.
+
+    Raises:
+        NeuroctlError: they are not uint64 `[STATE_WORDS]`, or no generator has such a state.
+    """
+    words = np.asarray(words)
+    if words.dtype != np.uint64 or words.shape != (STATE_WORDS,):
+        raise NeuroctlError(
+            f"a random stream's state is {words.dtype} of shape {words.shape}; expected uint64 ({STATE_WORDS},)"
+        )
+    if words[10] > 4 or words[11] > 1 or words[12] >= 2**32:
+        raise NeuroctlError(
+            f"a random stream's state ends in {words[10:].tolist()}; allowed: at most [4, 1, 2**32 - 1]"
+        )
     bits = np.random.Philox(0)
     bits.state = {
         "bit_generator": "Philox",
@@ -152,12 +165,23 @@ class EpisodeStreams:
         """Seeds, counters and generator states of `rows`, each `[len(rows), ...]`."""
         state: dict[str, NDArray[np.generic]] = {"seeds": self.seeds[rows], "episodes": self.episodes[rows]}
         for name in self.names:
-            state[name] = np.stack([pack_generator(self[name, b]) for b in rows.tolist()])
+            words = [pack_generator(self[name, b]) for b in rows.tolist()]
+            state[name] = np.array(words, np.uint64).reshape(len(rows), STATE_WORDS)
         return state
 
     def set_state(self, rows: NDArray[np.intp], state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Put back what `get_state` returned, into `rows`."""
+        """Put back what `get_state` returned, into `rows`.
+
+        Raises:
+            NeuroctlError: seeds or counters are no integers in [0, 2**63), or a generator has no such state; nothing
+                has changed.
+        """
+        for name in ("seeds", "episodes"):
+            numbers = np.asarray(state[name])
+            if numbers.dtype.kind not in "iu" or (numbers.astype(np.int64) < 0).any():
+                raise NeuroctlError(
+                    f"{name} of random streams are {shown(numbers.tolist())}; allowed: integers from 0 to 2**63 - 1"
+                )
+        put = {(name, b): unpack_generator(state[name][i]) for name in self.names for i, b in enumerate(rows.tolist())}
         self.seeds[rows], self.episodes[rows] = state["seeds"], state["episodes"]
-        for name in self.names:
-            for i, b in enumerate(rows.tolist()):
-                self._generators[name, b] = unpack_generator(state[name][i].astype(np.uint64))
+        self._generators |= put

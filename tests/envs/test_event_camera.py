@@ -8,7 +8,7 @@ import pytest
 from gymnasium.vector.utils import batch_space
 
 from neuroctl.envs.event_camera import EventCamera, EventSpace
-from neuroctl.envs.event_pixels import CHUNK, brightness, grey_curve
+from neuroctl.envs.event_pixels import CHUNK, MOST_CROSSINGS, brightness, grey_curve, pixel_model
 from neuroctl.envs.mujoco_task import Batch, MujocoTask
 from neuroctl.envs.retina import LEVELS
 from neuroctl.errors import NeuroctlError
@@ -448,7 +448,10 @@ def test_spaces_keep_their_class():
         (((4, 6),), {"threshold": 0}, "threshold of event model 'linear' is 0; allowed"),
         (((4, 6),), {"model": "v2e"}, "unknown event model 'v2e'; known: linear, log, noisy"),
         (((4, 6),), {"leak_hz": 1.0}, "event model 'linear' has no leak_hz"),
-        (((4, 6),), {"control_dt_s": 0.0}, "control_dt_s is 0.0; allowed: seconds > 0"),
+        *(
+            (((4, 6),), {"control_dt_s": value}, "control_dt_s is .*; allowed: seconds from 1e-06 to 10")
+            for value in (0.0, -1, 1e-300, 10.1, np.inf, np.nan, 10**400, "0.1", None, [0.1], np.full(1, 0.1), True)
+        ),
         (((4, 6),), {"polarity": "both"}, "polarity of an event camera is 'both'; allowed: True, False"),
         (
             ((4096, 4096), (1, 1)),
@@ -507,3 +510,120 @@ def test_missing_times_and_generators_are_named():
         EventCamera((4, 6), model="noisy").start(film(2))
     with pytest.raises(NeuroctlError, match="1 generators given; this event camera needs no generators"):
         camera.start(film(1), [stream(0, "events")])
+
+
+@pytest.mark.parametrize("given", [None, 5, np.random.default_rng(0), ["events"], [None, None], "ab"])
+def test_what_is_no_generator_is_one_line(given):
+    camera = EventCamera((4, 6), model="noisy")
+    with pytest.raises(NeuroctlError, match="^generators are .*; allowed: a list of Philox generators"):
+        camera.start(film(2), given)
+    memory = camera.start(film(2), rngs := generators(camera, 2))
+    before = {name: value.copy() for name, value in memory.items()}
+    with pytest.raises(NeuroctlError, match="^generators are "):
+        camera.step(memory, film(2), given)
+    assert all(np.array_equal(value, memory[name]) for name, value in before.items())
+    camera.step(memory, film(2), tuple(rngs))
+
+
+def test_generators_of_another_kind_are_refused_where_they_must_be_remembered():
+    rngs = [np.random.default_rng(b) for b in range(2)]
+    EventCamera((4, 6), model="noisy").start(film(2), rngs)
+    with pytest.raises(NeuroctlError, match="^generators are .*; allowed: a list of Philox generators"):
+        EventCamera((4, 6), model="noisy", time_stamps=True).start(film(2), rngs)
+
+
+def test_a_camera_begins_with_an_image():
+    camera = EventCamera((4, 6), time_stamps=True)
+    for call in (camera.start, camera.film):
+        with pytest.raises(NeuroctlError, match="^0 images given; an event camera begins with one for each row"):
+            call(np.zeros((0, 4, 6)))
+        with pytest.raises(NeuroctlError, match="^images for an event camera are object of shape"):
+            call(None)  # type: ignore[arg-type]
+    assert len(camera.film(film(1))) == 0
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", None, True, 2**63])
+def test_the_seed_of_a_film_is_an_integer(seed):
+    for camera in (EventCamera((4, 6), time_stamps=True), EventCamera((4, 6), model="noisy", time_stamps=True)):
+        with pytest.raises(NeuroctlError, match="^seed .*; seeds are integers from 0 to"):
+            camera.film(film(2), seed=seed)
+
+
+DAMAGE: dict[str, tuple[Any, str]] = {
+    "lost": (lambda m: m.pop("event_s"), "^memory 'event_s' of an event camera is missing; expected what its start"),
+    "foreign": (
+        lambda m: m.update(colour=m["counts"]),
+        "^memory 'colour' of an event camera is none of its own; expected",
+    ),
+    "shape": (lambda m: m.update(reference=m["reference"][:, :2]), r"'reference' .* is float64 \(2, 2, 6\); expected"),
+    "rows": (lambda m: m.update(clock_s=np.zeros(1)), r"'clock_s' .* is float64 \(1,\); expected float64 \(2,\)"),
+    "type": (
+        lambda m: m.update(reference=m["reference"].astype("f4")),
+        "'reference' .* is float32 .*; expected float64",
+    ),
+    "list": (lambda m: m.update(counts=m["counts"].tolist()), "'counts' of an event camera is .*; expected float32"),
+    "none": (lambda m: m.update(thresholds=None), "'thresholds' of an event camera is None; expected float32"),
+    "strides": (
+        lambda m: m.update(counts=np.asfortranarray(m["counts"])),
+        "'counts' .* is read-only or strided; hand in a copy",
+    ),
+    "locked": (lambda m: m["counts"].setflags(write=False), "'counts' .* is read-only or strided"),
+    "past": (lambda m: m["clock_s"].fill(-1), "'clock_s' .* holds -1; allowed: seconds from 0 to 1e[+]07"),
+    "endless": (lambda m: m["clock_s"].fill(1e300), "'clock_s' .* holds 1e[+]300; allowed"),
+    "undefined": (lambda m: m["clock_s"].fill(np.nan), "'clock_s' .* holds nan; allowed"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_memory_is_one_line(damage, message):
+    camera = EventCamera((4, 6), time_stamps=True, **MODELS["noisy"])
+    memory = camera.start(film(2), rngs := generators(camera, 2))
+    damage(memory)
+    for call in (lambda: camera.step(memory, film(2), rngs), lambda: camera.recall(memory)):
+        with pytest.raises(NeuroctlError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [None, 5, [], {}])
+def test_what_is_no_memory_is_one_line(given):
+    with pytest.raises(NeuroctlError, match=r"^memory .*; expected what its start\(\) returned$"):
+        EventCamera((4, 6)).step(given, film(1))
+
+
+def test_a_memory_of_another_model_is_refused():
+    cameras = [EventCamera((4, 6), **options) for options in MODELS.values()]
+    for camera in cameras:
+        memory = camera.start(film(1), generators(camera))
+        for other in cameras:
+            if other is not camera:
+                with pytest.raises(NeuroctlError, match="memory"):
+                    other.step(memory, film(1), generators(other))
+
+
+def test_a_clock_that_was_put_into_a_state_is_refused_by_the_next_step():
+    env, _, _ = watcher(MODELS["noisy"])
+    env.reset(seed=0)
+    env.set_state(None, env.get_state() | {"variable/events/clock_s": np.full(3, 1e300)})
+    with pytest.raises(NeuroctlError, match="'clock_s' of an event camera holds 1e[+]300; allowed"):
+        env.step(np.zeros((3, 2)))
+
+
+def test_a_reference_far_away_ends_all_the_same():
+    """Each pixel writes events one by one, at most a fixed number; and no allowed step has more."""
+    far = EventCamera((4, 6), time_stamps=True, **MODELS["log-refractory"])
+    memory = far.start(film(1))
+    memory["reference"][:] = 1e12
+    far.step(memory, film(1))
+    finest = EventCamera((1, 1), model="log", threshold=0.001, log_eps=1e-6, time_stamps=True)
+    memory = finest.start(np.zeros((1, 1, 1)))
+    finest.step(memory, np.ones((1, 1, 1)))
+    (events,) = finest.recall(memory)
+    assert len(events) == memory["counts"].sum() == np.floor(np.log(1 + 1e6) / 0.001)
+    assert (events["polarity"] == 1).all() and events["t_s"][-1] > 0.999 * DT
+    assert np.diff(events["t_s"]) == pytest.approx(DT * 0.001 / np.log(1 + 1e6), abs=1e-9)
+    assert finest.pixels.most_events(10.0) < MOST_CROSSINGS
+    assert (
+        pixel_model("noisy", threshold=0.001, threshold_spread=0.001, leak_hz=1000.0, shot_hz=0.0).most_events(10.0)
+        < MOST_CROSSINGS
+    )

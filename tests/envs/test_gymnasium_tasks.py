@@ -1,3 +1,4 @@
+import pickle
 from typing import Any
 
 import gymnasium as gym
@@ -67,6 +68,20 @@ def test_a_row_is_gymnasiums_environment_bit_for_bit(task):
             theirs, their_info = begin()
             assert said - {"final_obs", "final_info"} == set(their_info)
     assert episode >= 2
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_option_makes_an_id_another_task(task):
+    env_id, other = f"neuroctl/{task}", "Hopper-v5" if task != "Hopper-v5" else "Ant-v5"
+    makers: list[Any] = [gym.make, gym.make_vec]
+    for make in makers:
+        for option in ("registered", "task"):
+            with pytest.raises(NeuroctlError, match=option):
+                make(env_id, **{option: other})
+    vector_env, single = make_env(env_id, 1), gym.make(env_id).unwrapped
+    assert isinstance(single, gymnasium_tasks.GymnasiumTask) and isinstance(vector_env, GymnasiumTaskVector)
+    assert vector_env.task == single.vector.task == task
+    assert type(pickle.loads(pickle.dumps(single))) is type(single)
 
 
 def test_the_time_limit_is_gymnasiums():

@@ -302,6 +302,19 @@ def test_a_state_that_is_not_finite_is_refused(key, value):
     assert all(np.array_equal(part, state[name]) for name, part in env.get_state().items())
 
 
+def test_a_variable_that_begins_infinite_may_be_so_in_a_state():
+    variables = {"target": [0.0, 0.0], "best": np.inf}
+    env = arm.make_arm(2, variables=variables)
+    env.reset(seed=0)
+    env.variable("best")[0] = 0.3
+    state = env.get_state()
+    fresh = arm.make_arm(2, variables=variables)
+    fresh.set_state(None, state)
+    assert fresh.variable("best").tolist() == [0.3, np.inf]
+    with pytest.raises(NeuroctlError, match="'variable/target' holds values that are not finite numbers"):
+        env.set_state(None, state | {"variable/target": np.full((2, 2), np.inf)})
+
+
 def test_bad_calls_are_named():
     env = arm.make_arm(2)
     with pytest.raises(NeuroctlError, match=r"step\(\) before reset"):

@@ -13,6 +13,7 @@ from neuroctl.envs.vector_tools import (
     is_integer,
     is_number,
     require,
+    require_kinds,
     require_state,
 )
 from neuroctl.errors import NeuroctlError
@@ -101,3 +102,24 @@ def test_a_state_that_does_not_fit_is_named(state: Any, message):
     with pytest.raises(NeuroctlError, match=message):
         require_state(state, {"x": (2,), "n": (1,)}, finite=("x",))
     require_state({"x": np.zeros(2), "n": np.full(1, np.nan), "more": None}, {"x": (2,), "n": (1,)}, finite=("x",))
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (
+            {"x": np.zeros(2), "y": np.zeros(1)},
+            r"^unknown environment state 'y'; expected what get_state\(\) returned$",
+        ),
+        ({5: np.zeros(2)}, "unknown environment state 5"),
+        ({"n": np.zeros(1)}, "^environment state 'n' is of type float64; expected int64$"),
+        ({"w": np.zeros(1, np.int64)}, "'w' is of type int64; expected uint64"),
+        ({"b": np.zeros(1, np.int64)}, "'b' is of type int64; expected bool"),
+    ],
+)
+def test_arrays_of_another_kind_or_name_are_refused(state: Any, message):
+    own = {"x": np.zeros(2), "n": np.zeros(1, np.int64), "w": np.zeros(1, np.uint64), "b": np.zeros(1, bool)}
+    with pytest.raises(NeuroctlError, match=message):
+        require_kinds(state, own)
+    require_kinds(own | {"shift/gain/seeds": np.zeros(3)}, own)
+    require_kinds({"x": np.zeros(2, np.float32), "n": [1], "w": np.zeros(1, np.uint8)}, own)

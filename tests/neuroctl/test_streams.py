@@ -4,7 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from neuroctl.errors import NeuroctlError
 from neuroctl.streams import (
     STATE_WORDS,
     EpisodeStreams,
@@ -64,6 +66,22 @@ def test_a_packed_generator_goes_on_exactly_also_with_half_a_word_pending(drawn:
     )
     assert np.array_equal(generator.normal(size=50), copy.normal(size=50))
     assert np.array_equal(pack_generator(unpack_generator(words)), words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (np.zeros(STATE_WORDS), "state is float64 of shape"),
+        (np.zeros(STATE_WORDS, np.int64), "state is int64 of shape"),
+        (np.zeros(STATE_WORDS - 1, np.uint64), r"of shape \(12,\); expected uint64 \(13,\)"),
+        (np.array([0] * 10 + [5, 0, 0], np.uint64), r"ends in \[5, 0, 0\]; allowed: at most"),
+        (np.array([0] * 10 + [4, 2, 0], np.uint64), r"ends in \[4, 2, 0\]"),
+        (np.array([0] * 10 + [4, 1, 2**32], np.uint64), r"ends in \[4, 1, 4294967296\]"),
+    ],
+)
+def test_words_that_are_no_generator_are_refused(words: NDArray[np.generic], message: str) -> None:
+    with pytest.raises(NeuroctlError, match=message):
+        unpack_generator(words)  # type: ignore[arg-type]
 
 
 def test_unpacking_does_not_alias_the_words() -> None:
@@ -144,3 +162,29 @@ def test_state_of_one_row_can_be_put_into_another() -> None:
     streams.set_state(np.array([0]), streams.get_state(np.array([2])))
     assert draws(streams["a", 0]) == draws(streams["a", 2])
     assert streams.seeds.tolist() == [6, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("seeds", [1, -1, 2]), ("episodes", [0.0, 1.0, 2.0]), ("seeds", [2**64 - 1] * 3)]
+)
+def test_impossible_seeds_and_counters_are_refused_and_change_nothing(name: str, value: list[int]) -> None:
+    streams = EpisodeStreams(3, ("a",))
+    streams.reset(3)
+    state = streams.get_state(ALL)
+    with pytest.raises(NeuroctlError, match=f"^{name} of random streams are .*; allowed: integers from 0 to"):
+        streams.set_state(ALL, state | {name: np.array(value)})
+    with pytest.raises(NeuroctlError, match="random stream's state is float64"):
+        streams.set_state(ALL, state | {"seeds": np.zeros(3, np.int64), "a": np.zeros((3, STATE_WORDS))})
+    assert all(np.array_equal(part, state[key]) for key, part in streams.get_state(ALL).items())
+
+
+def test_the_state_of_no_rows_is_empty() -> None:
+    streams = EpisodeStreams(3, ("a",))
+    streams.reset(3)
+    none = streams.get_state(ALL[:0])
+    assert {key: value.shape for key, value in none.items()} == {
+        "seeds": (0,),
+        "episodes": (0,),
+        "a": (0, STATE_WORDS),
+    }
+    streams.set_state(ALL[:0], none)

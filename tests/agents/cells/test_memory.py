@@ -134,8 +134,9 @@ def test_a_cell_of_one_unit_remembers(make):
 def test_stacked_cells_remember_each():
     cell = Stacked([GRU(3, 4), RNN(4, 6)])
     cell.remember(STEPS)
-    assert cell.cells[0].bias.chunk(3)[1].min() >= 0
-    assert torch.equal(cell.cells[1].recurrent.map_weight("hidden")[:3], torch.eye(6)[:3])
+    below, above = cell.recurrent_weights(), dict(cell.named_parameters())
+    assert above["cells.0.bias"].chunk(3)[1].min() >= 0
+    assert torch.equal(below["1.hidden"][:3], torch.eye(6)[:3])
 
 
 def test_what_is_not_held_is_as_it_was_drawn():

@@ -1,0 +1,395 @@
+"""Networks of spiking neurons, feed-forward or recurrent, with static and plastic projections; B independent agents.
+
+network = SpikingNetwork(
+inputs={"camera": 256, "explore": 1},
+populations={"motor": Population(8, NeuronParameters(dead_time_ms=5.0))},
+projections=[
+Projection("camera", "motor", rule=partial(SynapticSampling, parameters=..., initial=(1.0, 0.5))),
+Projection("explore", "motor", weight=2.0),
+],
+output="motor",
+)
+spikes_out = network.step(spikes_in, reward)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from neuroctl.checks import checked_integer, shown
+from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.streams import checked_seed, derive_seed
+
+from .network_kernels import Memory, Wiring, run_network
+from .neuron_kernels import MOST_SPIKES
+from .neurons import (
+    NeuronState,
+    PoissonDoubleExpNeurons,
+    check_arrays,
+    checked_counts,
+    checked_dtype,
+    checked_signal,
+)
+from .plasticity import PlasticityRule, State, checked_real
+from .projections import RECEPTORS, Population, Projection, draw_synapses, draw_weights
+
+INPUT = "input"
+"""Name of the inputs where they are one group."""
+MOST_STEPS = 1000
+"""Steps that are simulated at a time: bounds the memory for random numbers."""
+
+Floats = NDArray[np.floating]
+
+
+class SpikingNetwork:
+    """Steps populations of stochastic neurons and lets the synapses between them learn.
+
+    In step k, the weights that arrive are added to the postsynaptic potentials of the neurons, and these fire or not,
+    see `PoissonDoubleExpNeurons`. A spike of step k is a row k of the input, or a neuron that fired in step k - 1; it
+    is sent with the weight that holds in step k, and arrives in step k + delay - 1. So the potential in the neuron is
+    that of the learning rule, which sees the spike in step k, later by exactly the delay.
+
+    Agents share settings and differ in random numbers alone, which come from streams keyed by (seed, purpose, b):
+    neurons, static weights, existing synapses, and what a rule draws. They do not depend on B, nor does a result on
+    how steps are divided into calls: the bits are the same.
+
+    Args:
+        inputs: number of input channels, a group called `"input"`, or several groups by name; they follow each other
+            in `spikes_in`.
+        populations: by name.
+        projections: any number between them.
+        output: the population that `step` returns.
+        batch_size: B.
+        dt_ms: length of a step.
+        seed: root of all random streams.
+        dtype: of weights, potentials and traces, float32 or float64.
+
+    Raises:
+        NeuroctlError: a value out of range, or parts that do not fit together.
+
+    Attributes:
+        neurons: of each population: state to read and to set.
+        rules: of each plastic projection, by its name `"source->target"`, with `#2` where it is not the first of that
+            name: learning rate, temperature and statistics. After a change of their parameters by hand call
+            `refresh_weights`.
+        activity: spikes `[T, B, N]` of each population in the last call of `step`.
+    """
+
+    def __init__(
+        self,
+        inputs: int | Mapping[str, int],
+        populations: Mapping[str, Population],
+        projections: Sequence[Projection],
+        output: str,
+        *,
+        batch_size: int = 1,
+        dt_ms: float = 1.0,
+        seed: int = 0,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.batch_size = checked_integer("batch_size", batch_size, 1)
+        self.dt_ms = checked_real("dt_ms", dt_ms, 0.0, above=True)
+        self.dtype = checked_dtype(dtype)
+        self._seed = checked_seed(seed)
+        self._inputs = _ranges({INPUT: inputs} if not isinstance(inputs, Mapping) else inputs, "inputs")
+        self._populations, self._projections = _checked_populations(populations), _by_name(projections)
+        self._ranges = _ranges({name: p.size for name, p in populations.items()}, "populations")
+        both = sorted(self._inputs.keys() & self._ranges.keys())
+        if both:
+            raise NeuroctlError(f"{both[0]!r} names inputs and a population; names must differ")
+        self._output = self._range("output", output, self._ranges)
+        self.num_inputs, self.num_neurons = _end(self._inputs), _end(self._ranges)
+        self.num_outputs = self._populations[output].size
+        self._make_neurons()
+        self._make_projections()
+        self.activity = {name: np.zeros((0, self.batch_size, p.size), np.uint8) for name, p in populations.items()}
+
+    def _make_neurons(self) -> None:
+        state = NeuronState.zeros(self.batch_size, self.num_neurons, self.dtype)
+        self.neurons: dict[str, PoissonDoubleExpNeurons] = {}
+        for name, population in self._populations.items():
+            self.neurons[name] = PoissonDoubleExpNeurons(
+                population.size,
+                population.parameters,
+                batch_size=self.batch_size,
+                dt_ms=self.dt_ms,
+                seed=self._seed,
+                dtype=self.dtype,
+                name=name,
+            )
+            self.neurons[name].keep_state_in(state.part(*self._ranges[name]))
+        delays = [projection.delay_steps(self.dt_ms) for projection in self._projections.values()]
+        self._memory = Memory(
+            state.psp,
+            state.v,
+            state.current,
+            state.threshold,
+            state.refractory,
+            np.zeros((self.batch_size, max(delays, default=1), len(RECEPTORS), self.num_neurons), self.dtype),
+            np.zeros((self.batch_size, self.num_neurons), np.uint8),
+        )
+        self._slot = 0
+
+    def _make_projections(self) -> None:
+        self.rules: dict[str, PlasticityRule] = {}
+        self._blocks: dict[str, slice] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        rows, weights, end = [], [], 0
+        for key, projection in self._projections.items():
+            source = self._range(f"source of {key}", projection.source, self._inputs | self._ranges)
+            target = self._range(f"target of {key}", projection.target, self._ranges)
+            sizes = (source[1] - source[0], target[1] - target[0])
+            block = self._make_synapses(key, projection, sizes).reshape(self.batch_size, -1)
+            offset = 0 if projection.source in self._inputs else 8 * self._num_words
+            ahead = projection.delay_steps(self.dt_ms) - 1
+            receptor = RECEPTORS.index(projection.receptor)
+            rows.append([source[0] + offset, source[1] + offset, target[0], sizes[1], receptor, ahead, end])
+            weights.append(block)
+            self._sizes[key], self._blocks[key] = sizes, slice(end, end + block.shape[1])
+            end += block.shape[1]
+        empty = np.zeros((self.batch_size, 0))
+        self._weights = np.ascontiguousarray(np.concatenate([empty, *weights], axis=1), self.dtype)
+        parameters = [self._populations[name].parameters for name in self._ranges]
+        self._wiring = Wiring(
+            np.array(list(self._ranges.values()), np.int64),
+            np.array([p.potential(self.dt_ms) for p in parameters], self.dtype),
+            np.array([p.firing(self.dt_ms) for p in parameters], np.float64),
+            np.array(rows, np.int64).reshape(len(rows), 7),
+        )
+
+    def _make_synapses(self, key: str, projection: Projection, sizes: tuple[int, int]) -> Floats:
+        """The weights `[B, num_pre, num_post]` of a projection; its rule, if it has one, is made."""
+        exists = draw_synapses(projection, key, sizes, self.batch_size, self._seed)
+        if projection.rule is None:
+            weights = draw_weights(projection, key, sizes, self.batch_size, self._seed)
+            return weights if exists is None else np.where(exists, weights, 0.0)
+        rule = projection.rule(
+            *sizes,
+            batch_size=self.batch_size,
+            dt_ms=self.dt_ms,
+            seed=derive_seed(self._seed, f"rule/{key}"),
+            dtype=self.dtype,
+            synapses_per_pair=projection.synapses_per_pair,
+            exists=exists,
+        )
+        self.rules[key] = rule
+        weights = rule.weight
+        if weights.shape != (self.batch_size, *sizes):
+            right = (self.batch_size, *sizes)
+            raise projection.mistake(f"weights of its rule must have shape {right}, got {weights.shape}")
+        return weights
+
+    @property
+    def _num_words(self) -> int:
+        return -(-self.num_inputs // 8)
+
+    def weight(self, projection: str) -> Floats:
+        """What a spike transmits now `[B, num_pre, num_post]`, a copy.
+
+        Raises:
+            UnknownNameError: no such projection; names are those of `rules`.
+        """
+        if projection not in self._blocks:
+            raise UnknownNameError("projection", projection, self._blocks)
+        block = self._weights[:, self._blocks[projection]]
+        return block.reshape(self.batch_size, *self._sizes[projection]).copy()
+
+    def refresh_weights(self) -> None:
+        """Take over the weights of all rules, after their parameters were changed by hand."""
+        for key in self.rules:
+            self._take_weights(key)
+
+    def _take_weights(self, key: str) -> None:
+        self._weights[:, self._blocks[key]] = self.rules[key].weight.reshape(self.batch_size, -1)
+
+    def step(self, spikes_in: ArrayLike, reward: ArrayLike | None = None) -> NDArray[np.uint8]:
+        """Simulate T steps, and learn from them.
+
+        Args:
+            spikes_in: number of spikes of each input in each step `[T, B, inputs]`, at most 255.
+            reward: the reward signal in each step `[T, B]`; a network without plastic synapses needs none.
+
+        Returns:
+            Number of spikes of the output population `[T, B, N]`.
+
+        Raises:
+            NeuroctlError: shapes that do not fit, spikes that are no whole numbers, or a missing reward; nothing has
+                changed.
+            NonFiniteError: a reward that is NaN or infinite; nothing has changed.
+        """
+        steps = len(np.atleast_1d(spikes_in))
+        given = checked_counts("spikes_in", spikes_in, (steps, self.batch_size, self.num_inputs), MOST_SPIKES)
+        counts = np.zeros((steps, self.batch_size, 8 * self._num_words), np.uint8)
+        counts[:, :, : self.num_inputs] = given
+        rewards = self._checked_reward(reward, steps)
+        spikes = np.empty((steps, self.batch_size, self.num_neurons), np.uint8)
+        bap = np.empty(spikes.shape, self.dtype)
+        done = 0
+        while done < steps:
+            until = {key: rule.steps_until_update for key, rule in self.rules.items()}
+            number = min(steps - done, MOST_STEPS, *until.values())
+            before = self._memory.spikes.copy() if self.rules else self._memory.spikes
+            self._simulate(counts, done, number, spikes, bap)
+            now = slice(done, done + number)
+            for key in self.rules:
+                self._learn(key, counts[now], before, spikes[now], bap[now], rewards[now])
+                if until[key] == number:
+                    self._take_weights(key)
+            done += number
+        self.activity = {name: spikes[:, :, lo:hi] for name, (lo, hi) in self._ranges.items()}
+        return spikes[:, :, slice(*self._output)].copy()
+
+    def _simulate(
+        self, counts: NDArray[np.uint8], start: int, number: int, spikes: NDArray[np.uint8], bap: Floats
+    ) -> None:
+        """Run the kernel for `number` steps from step `start` of this call."""
+        uniforms = np.empty((self.batch_size, number * self.num_neurons))
+        for name, (lo, hi) in self._ranges.items():
+            for b in range(self.batch_size):
+                self.neurons[name].draw(b, uniforms[b, number * lo : number * hi])
+        run_network(
+            self._wiring,
+            self._memory,
+            self._weights,
+            self._slot,
+            start,
+            number,
+            counts,
+            counts.view(np.uint64),
+            uniforms,
+            spikes,
+            bap,
+        )
+        self._slot = (self._slot + number) % self._memory.arrivals.shape[1]
+
+    def _learn(
+        self,
+        key: str,
+        counts: NDArray[np.uint8],
+        before: NDArray[np.uint8],
+        spikes: NDArray[np.uint8],
+        bap: Floats,
+        rewards: Floats,
+    ) -> None:
+        """Show the steps just simulated to a rule; `before` are the spikes of the step that preceded them."""
+        projection = self._projections[key]
+        if projection.source in self._inputs:
+            lo, hi = self._inputs[projection.source]
+            pre = counts[:, :, lo:hi]
+        else:
+            lo, hi = self._ranges[projection.source]
+            pre = np.concatenate([before[None, :, lo:hi], spikes[:-1, :, lo:hi]])
+        lo, hi = self._ranges[projection.target]
+        self.rules[key].advance(pre, bap[:, :, lo:hi], rewards)
+
+    def _checked_reward(self, reward: ArrayLike | None, steps: int) -> Floats:
+        shape = (steps, self.batch_size)
+        if reward is not None:
+            return checked_signal("reward", reward, shape, np.float64)
+        if self.rules:
+            raise NeuroctlError(f"plastic projections need a reward of shape {shape}: {', '.join(self.rules)}")
+        return np.zeros(shape)
+
+    def state_dict(self) -> State:
+        """The complete state as copies: neurons, spikes on their way, weights, rules and random streams."""
+        return {
+            "topology": np.frombuffer("\n".join(self._topology()).encode(), np.uint8).copy(),
+            "slot": self._slot,
+            "arrivals": self._memory.arrivals.copy(),
+            "spikes": self._memory.spikes.copy(),
+            "weights": self._weights.copy(),
+            "neurons": {name: neurons.state_dict() for name, neurons in self.neurons.items()},
+            "rules": {key: rule.state_dict() for key, rule in self.rules.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            NeuroctlError: it is of a network of another form, or damaged; nothing has changed.
+        """
+        self._check_topology(state.get("topology"))
+        for part, owners in (("neurons", self.neurons), ("rules", self.rules)):
+            states = state.get(part)
+            missing = [key for key in owners if not isinstance(states, Mapping) or key not in states]
+            if missing:
+                raise NeuroctlError(f"state of the network has no {part} {missing[0]!r}")
+        before = self.state_dict()
+        try:
+            self._take_state(state)
+        except NeuroctlError:
+            self._take_state(before)
+            raise
+
+    def _take_state(self, state: Mapping[str, Any]) -> None:
+        arrays = {"arrivals": self._memory.arrivals, "spikes": self._memory.spikes, "weights": self._weights}
+        check_arrays("the network", state, arrays)
+        self._slot = checked_integer("slot", state.get("slot"), 0, self._memory.arrivals.shape[1] - 1)
+        for name, neurons in self.neurons.items():
+            neurons.load_state_dict(state["neurons"][name])
+        for key, rule in self.rules.items():
+            rule.load_state_dict(state["rules"][key])
+        for name, array in arrays.items():
+            array[:] = state[name]
+
+    def _topology(self) -> list[str]:
+        """The form of the network, a line for each part."""
+        lines = [f"{self.batch_size} agents in steps of {self.dt_ms:g} ms, {self.dtype}"]
+        lines += [f"{hi - lo} inputs {name!r}" for name, (lo, hi) in self._inputs.items()]
+        lines += [f"{hi - lo} neurons {name!r}" for name, (lo, hi) in self._ranges.items()]
+        for key, p in self._projections.items():
+            kind = "static" if p.rule is None else f"plastic ({p.synapses_per_pair} per pair)"
+            lines.append(f"{kind} projection {key!r} ({p.receptor}, delay {p.delay_ms:g} ms)")
+        return lines
+
+    def _check_topology(self, given: Any) -> None:
+        if not isinstance(given, np.ndarray) or given.dtype != np.uint8:
+            raise NeuroctlError("state of the network has no array 'topology'")
+        theirs, ours = given.tobytes().decode(errors="replace").split("\n"), self._topology()
+        for k in range(max(len(theirs), len(ours))):
+            their, our = (lines[k] if k < len(lines) else "nothing more" for lines in (theirs, ours))
+            if their != our:
+                raise NeuroctlError(f"the state is of another network: it has {shown(their)}, this one has {our!r}")
+
+    def _range(self, what: str, name: str, known: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        if name not in known:
+            raise UnknownNameError(what, name, known)
+        return known[name]
+
+
+def _ranges(sizes: Mapping[str, int], what: str) -> dict[str, tuple[int, int]]:
+    """First and one past the last of each group, one after the other."""
+    ranges, end = {}, 0
+    for name, size in sizes.items():
+        ranges[name] = (end, end + checked_integer(f"{what} {name!r}" if name != INPUT else what, size, 1))
+        end = ranges[name][1]
+    if not ranges:
+        raise NeuroctlError(f"a network needs {what}; none are given")
+    return ranges
+
+
+def _checked_populations(populations: Mapping[str, Population]) -> dict[str, Population]:
+    for name, population in populations.items():
+        if not isinstance(population, Population):
+            raise NeuroctlError(f"population {name!r} must be a Population, got {shown(population)}")
+    return dict(populations)
+
+
+def _end(ranges: Mapping[str, tuple[int, int]]) -> int:
+    return max(hi for _, hi in ranges.values())
+
+
+def _by_name(projections: Sequence[Projection]) -> dict[str, Projection]:
+    """Projections by their name, `name#2` where it is the second of that name."""
+    named: dict[str, Projection] = {}
+    seen: dict[str, int] = {}
+    for projection in projections:
+        if not isinstance(projection, Projection):
+            raise NeuroctlError(f"projections must be Projection objects, got {shown(projection)}")
+        seen[projection.name] = number = seen.get(projection.name, 0) + 1
+        named[projection.name if number == 1 else f"{projection.name}#{number}"] = projection
+    return named

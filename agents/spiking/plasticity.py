@@ -1,0 +1,160 @@
+"""The contract of a learning rule: what a network asks of the synapses of one plastic projection."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroctl.checks import checked_integer, is_number, shown
+from neuroctl.errors import NeuroctlError, NonFiniteError
+
+State = dict[str, Any]
+"""Numpy arrays and integers by name."""
+MOST_SPIKES = 255
+"""Spikes of one neuron in one step are counted in a byte."""
+
+
+class PlasticityRule(ABC):
+    """Plastic synapses from `num_pre` to `num_post` neurons, in B agents that share nothing but their settings.
+
+    A network calls `advance` with what happened in steps that it has simulated, and transmits `weight`. Weights
+    change only inside `advance`, and only where a step ends an update interval: so a network that simulates at
+    most `steps_until_update` steps between two calls transmits every spike with the weight of its own step.
+
+    A rule of your own implements what is abstract here; `checked_steps` checks its input. It must keep these
+    promises: the result does not depend on how steps are cut into calls; agent b does not depend on the agents
+    beside it, and draws random numbers from a stream of its own; reading state changes nothing; a rule that
+    `load_state_dict` was called on goes on bit for bit like the one whose `state_dict` it was given.
+
+    Attributes:
+        num_pre: presynaptic neurons.
+        num_post: postsynaptic neurons.
+        batch_size: B, agents.
+        dt_ms: length of a step.
+        learning_rate: how fast parameters move, 1/ms; may be set between calls.
+        temperature: strength of the exploration of parameters; may be set between calls.
+    """
+
+    def __init__(
+        self, num_pre: int, num_post: int, *, batch_size: int, dt_ms: float, learning_rate: float, temperature: float
+    ) -> None:
+        """Check and keep the sizes.
+
+        Raises:
+            NeuroctlError: a value out of range.
+        """
+        self.num_pre = checked_integer("num_pre", num_pre, 1)
+        self.num_post = checked_integer("num_post", num_post, 1)
+        self.batch_size = checked_integer("batch_size", batch_size, 1)
+        self.dt_ms = checked_real("dt_ms", dt_ms, least=0.0, above=True)
+        self.learning_rate = learning_rate
+        self.temperature = temperature
+
+    @property
+    def learning_rate(self) -> float:
+        """Speed of learning in 1/ms, >= 0."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = checked_real("learning_rate", value, least=0.0)
+
+    @property
+    def temperature(self) -> float:
+        """Strength of the exploration of parameters, >= 0."""
+        return self._temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        self._temperature = checked_real("temperature", value, least=0.0)
+
+    @property
+    @abstractmethod
+    def weight(self) -> NDArray[np.floating]:
+        """What a spike transmits now `[B, num_pre, num_post]`: summed over parallel synapses, a copy."""
+
+    @property
+    @abstractmethod
+    def steps_until_update(self) -> int:
+        """Steps after which weights change next, >= 1."""
+
+    @abstractmethod
+    def advance(self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike) -> None:
+        """Learn from T steps.
+
+        Args:
+            spikes_pre: number of spikes of each presynaptic neuron `[T, B, num_pre]`, not delayed.
+            bap: back-propagating trace `[T, B, num_post]`: spikes in the step minus their expected number.
+            reward: `[T, B]`, the value of the reward signal in each step.
+
+        Raises:
+            NeuroctlError: shapes that do not fit, or spikes that are no whole numbers from 0 to 255.
+            NonFiniteError: NaN or infinity.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """The complete state, as copies: arrays and integers, random streams included."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            NeuroctlError: it is of a rule with other sizes, or damaged; nothing has changed.
+        """
+
+    @abstractmethod
+    def statistics(self) -> dict[str, NDArray[np.float64]]:
+        """Figures for a log, each `[B]`. Counts start again from 0 when they have been asked for."""
+
+    def checked_steps(
+        self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike
+    ) -> tuple[NDArray[np.uint8], NDArray[np.floating], NDArray[np.floating]]:
+        """The arguments of `advance` as arrays, checked as it promises."""
+        spikes, trace, rewards = np.asarray(spikes_pre), np.asarray(bap), np.asarray(reward)
+        steps = len(spikes) if spikes.ndim else 0
+        for name, array, sizes in (
+            ("spikes_pre", spikes, (self.batch_size, self.num_pre)),
+            ("bap", trace, (self.batch_size, self.num_post)),
+            ("reward", rewards, (self.batch_size,)),
+        ):
+            if array.shape != (steps, *sizes):
+                raise NeuroctlError(f"{name} must have shape {(steps, *sizes)}, got {array.shape}")
+        return _checked_spikes(spikes), _checked_signal("bap", trace), _checked_signal("reward", rewards)
+
+
+def checked_real(name: str, value: Any, least: float, above: bool = False) -> float:
+    """`value` as a finite float >= `least`, or > `least` where `above`.
+
+    Raises:
+        NeuroctlError: it is none; names it, the value and what is allowed.
+    """
+    if is_number(value) and abs(value) < np.inf and (value > least if above else value >= least):
+        return float(value)
+    allowed = "a finite number" if least == -np.inf else f"a number {'>' if above else '>='} {least:g}"
+    raise NeuroctlError(f"{name} must be {allowed}, got {shown(value)}")
+
+
+def _checked_spikes(spikes: NDArray[Any]) -> NDArray[np.uint8]:
+    if spikes.dtype == np.uint8:
+        return spikes
+    if spikes.dtype.kind not in "buif":
+        raise NeuroctlError(f"spikes_pre must be numbers, got an array of {spikes.dtype}")
+    wrong = (spikes != np.floor(spikes)) | (spikes < 0) | (spikes > MOST_SPIKES) if spikes.dtype != bool else None
+    if wrong is not None and wrong.any():
+        value = spikes[wrong].flat[0].item()
+        raise NeuroctlError(f"spikes_pre must be whole numbers from 0 to {MOST_SPIKES}, got {value!r}")
+    return spikes.astype(np.uint8)
+
+
+def _checked_signal(name: str, values: NDArray[Any]) -> NDArray[np.floating]:
+    if values.dtype.kind not in "buif":
+        raise NeuroctlError(f"{name} must be numbers, got an array of {values.dtype}")
+    if not np.isfinite(values).all():
+        raise NonFiniteError(f"{name} has a value that is not finite: {values[~np.isfinite(values)].flat[0]}")
+    return values
