@@ -1,4 +1,4 @@
-"""Size and speed of the lane-following policies: parameters, gradient steps, latency of one decision (one thread)."""
+"""Size and speed of the policies of all presets: parameters, gradient steps, latency of one decision (one thread)."""
 
 import argparse
 import statistics
@@ -13,7 +13,6 @@ import torch
 
 from neuroctl import record, registry
 from neuroctl.agents.policies import CellPolicy
-from neuroctl.recording import Recording
 from neuroctl.run import environment_spaces, make_agent
 
 
@@ -37,13 +36,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    first = registry.presets.load("lane-cfc")()
     with tempfile.TemporaryDirectory() as folder:
-        record("expert", Path(folder) / "e", episodes=16, env_id=first.env.id, env_kwargs=first.env.kwargs())
-        data = [Recording(Path(folder) / "e")]
         print(f"{'preset':16} {'parameters':>10} {'cell':>8} {'gradient step':>14} {'latency B=1':>12} {'B=16':>9}")
         for name in registry.presets.names():
             config = registry.presets.load(name)()
+            path = Path(folder) / name
+            data = [record("expert", path, episodes=16, env_id=config.env.id, env_kwargs=config.env.kwargs())]
             agent: Any = make_agent(replace(config, seed=1), environment_spaces(config), data)
             update = median_seconds(agent.update, options.repeats)
             latency = {}
