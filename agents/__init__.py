@@ -1,8 +1,14 @@
 """Cells, policies and learners; this module only registers their names."""
 
-from neuroctl.registry import agents, cells
+from neuroctl.registry import agents, cells, rules
 
 agents.register("imitation", "neuroctl.agents.imitation:ImitationAgent", "behaviour cloning and DAgger on sequences")
+
+agents.register("spore", "neuroctl.agents.spore:SporeAgent", "spiking network whose synapses learn at every step")
+
+rules.register("synaptic-sampling", "neuroctl.agents.spiking.rules:synaptic_sampling", "reward-based, as in SPORE")
+rules.register("r-stdp", "neuroctl.agents.spiking.rules:r_stdp", "pairs of spikes, gated by reward")
+rules.register("node-perturbation", "neuroctl.agents.spiking.rules:node_perturbation", "REINFORCE with spiking noise")
 
 cells.register("cfc", "neuroctl.agents.policies:make_cfc", "closed-form continuous-time cell, dense or low-rank sparse")
 cells.register("lstm", "neuroctl.agents.policies:make_lstm", "LSTM, dense or low-rank sparse")

@@ -1,6 +1,6 @@
 """Low-rank sparse recurrent connectivity: W = (W1 W2) * M, after Tumma et al., arXiv 2310.03915."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Self, cast
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuroctl.checks import checked_integer
+from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.streams import stream
 
@@ -60,11 +60,10 @@ class LowRankSparse(nn.Module):
             NeuroctlError: a value outside its range.
         """
         super().__init__()
-        _check_integer("n", n, 1, None)
-        _check_integer("rank", rank, 1, n)
-        _check_integer("seed", seed, 0, None)
-        if not isinstance(sparsity, (int, float)) or not 0.0 <= sparsity < 1.0:
-            raise NeuroctlError(f"sparsity must be in [0, 1), the fraction of zeros; got {sparsity!r}")
+        n = checked_integer("n", n, 1)
+        rank, seed = checked_integer("rank", rank, 1, n), checked_integer("seed", seed, 0)
+        if not (is_number(sparsity) and 0 <= sparsity < 1):
+            raise NeuroctlError(f"sparsity must be in [0, 1), the fraction of zeros; got {shown(sparsity)}")
         if init not in INITS:
             raise UnknownNameError("init", init, INITS)
         self.n, self.rank, self.sparsity, self.init, self.seed = n, rank, float(sparsity), init, seed
@@ -286,15 +285,12 @@ def _tensor(values: NDArray[np.generic]) -> Tensor:
     return torch.tensor(values, dtype=torch.get_default_dtype())
 
 
-def _check_integer(name: str, value: int, low: int, high: int | None) -> None:
-    if not isinstance(value, int) or value < low or (high is not None and value > high):
-        allowed = f">= {low}" if high is None else f"in {low}..{high}"
-        raise NeuroctlError(f"{name} must be an integer {allowed}; got {value!r}")
-
-
 def _factorised_maps(
     maps: tuple[str, ...], recurrent: LowRankSparse | None, factorised: Sequence[str] | None
 ) -> tuple[str, ...]:
+    named = isinstance(factorised, Collection) and not isinstance(factorised, str)
+    if factorised is not None and not (named and all(isinstance(name, str) for name in factorised)):
+        raise NeuroctlError(f"factorised must be a list of maps such as {list(maps[:1])}; got {shown(factorised)}")
     if recurrent is None:
         if factorised is not None:
             raise NeuroctlError(f"factorised={list(factorised)} needs recurrent=LowRankSparse(...)")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import checked_first, checked_path
 from neuroctl.errors import NeuroctlError
 
 DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
@@ -35,7 +36,7 @@ class OnnxController:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
-        if not Path(path).is_file():
+        if not checked_path("an ONNX file", path).is_file():
             raise NeuroctlError(f"no ONNX file at {path}")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -68,7 +69,7 @@ class OnnxController:
 
         Raises:
             NeuroctlError: the observation has another shape or other values than the controller was trained on, or
-                `first` has another shape.
+                `first` is no truth value, nor one for each observation.
         """
         batch = self._checked(obs)
         single = batch.shape == self.observation_shape
@@ -76,12 +77,10 @@ class OnnxController:
         if batch.shape[1:] != self.observation_shape or len(batch) == 0:
             expected = self.observation_shape
             raise NeuroctlError(f"observation has shape {batch.shape}; expected {expected} or (B, *{expected})")
-        if np.shape(first) not in ((), (len(batch),)):
-            raise NeuroctlError(f"first has shape {np.shape(first)}; expected () or ({len(batch)},)")
+        mask = checked_first(first, len(batch))
         if len(batch) != self._width:
-            self._width, first = len(batch), True
+            self._width, mask = len(batch), checked_first(True, len(batch))
             self._state = {name: np.zeros((len(batch), *s), dtype) for name, (s, dtype) in self._shapes.items()}
-        mask = np.array(np.broadcast_to(first, (len(batch),)), dtype=np.bool_)
         action, *states = self._session.run(None, {"obs": batch, "first": mask, **self._state})
         self._state = dict(zip(self._shapes, states, strict=True))
         result: NDArray[Any] = action[0] if single else action

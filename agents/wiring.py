@@ -160,6 +160,17 @@ class Wiring:
         return tuple(type(self)(*part, m, k) for part, m, k in zip(parts, motors, layers, strict=True))
 
 
+def checked_wiring(wiring: Any) -> Wiring:
+    """`wiring`, if it is one of ours.
+
+    Raises:
+        NeuroctlError: it is anything else.
+    """
+    if not isinstance(wiring, Wiring):
+        raise NeuroctlError(f"wiring must be a Wiring; got {type(wiring).__name__}; see Wiring.from_ncps")
+    return wiring
+
+
 def _checked_layers(layers: Any, units: int) -> tuple[tuple[int, ...], ...]:
     """The layers, which hold each neuron once."""
     try:

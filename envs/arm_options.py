@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from neuroctl.checks import shown
+from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError
 
 from .arms import Arm
-from .vector_tools import checked_count, is_number
+from .dynamics import LIMIT
 
 CUE_STEPS = 5
 """The delayed task shows the target for 0.1 s."""
@@ -19,6 +19,7 @@ COMMANDS = ("torque", "velocity")
 TARGET_SETS = ("all", "train", "held-out")
 PERTURBATIONS = ("force-field", "rotation")
 ROTATION_DEG = 30.0
+MOST_ROTATION_DEG = 360.0
 
 
 def checked_share(share: float, target_set: str) -> float:
@@ -44,14 +45,14 @@ def checked_blocks(block_episodes: int | None, perturbation: str | None) -> int 
         return None
     if perturbation is None:
         raise NeuroctlError("block_episodes needs a perturbation ('force-field' or 'rotation'); found None")
-    return checked_count("block_episodes", block_episodes)
+    return checked_integer("block_episodes", block_episodes, 1)
 
 
 def checked_strength(strength: float | None, perturbation: str | None, arm: Arm) -> float:
     """Strength of the perturbation, N s/m or degrees; the arm's default where None.
 
     Raises:
-        NeuroctlError: not a finite number, or nothing is perturbed.
+        NeuroctlError: not a number within its limits, or nothing is perturbed.
     """
     if perturbation is None:
         if strength is not None:
@@ -59,9 +60,9 @@ def checked_strength(strength: float | None, perturbation: str | None, arm: Arm)
         return 0.0
     if strength is None:
         return arm.field_nsm if perturbation == "force-field" else ROTATION_DEG
-    if not is_number(strength):
-        unit = "N s/m" if perturbation == "force-field" else "degrees"
-        raise NeuroctlError(f"perturbation_strength is {shown(strength)}; allowed: a finite number in {unit}")
+    most, unit = (LIMIT, "N s/m") if perturbation == "force-field" else (MOST_ROTATION_DEG, "degrees")
+    if not (is_number(strength) and abs(strength) <= most):
+        raise NeuroctlError(f"perturbation_strength is {shown(strength)}; allowed: -{most:g} to {most:g} {unit}")
     return float(strength)
 
 
@@ -73,7 +74,7 @@ def checked_steps(max_steps: int | None, arm: Arm, task: str) -> int:
     """
     if max_steps is None:
         return arm.steps[task]
-    steps, least = checked_count("max_steps", max_steps), CUE_STEPS + WAIT_STEPS[1] + LEAST_MOVE_STEPS
+    steps, least = checked_integer("max_steps", max_steps, 1), CUE_STEPS + WAIT_STEPS[1] + LEAST_MOVE_STEPS
     if task == "delayed" and steps < least:
         raise NeuroctlError(
             f"max_steps is {steps}; task='delayed' needs at least {least}: cue, longest wait, 0.5 s to move"

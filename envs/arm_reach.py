@@ -33,7 +33,7 @@ from .mujoco_batch import Batch, Floats, Row
 from .mujoco_task import MujocoTask
 from .single_env import SingleEnv
 from .two_link import two_link_steps, two_link_table
-from .vector_tools import array_of, checked_count, is_default, require
+from .vector_tools import array_of, is_default, require
 
 CONTROL_DT_S = 0.02
 
@@ -52,7 +52,8 @@ class ArmReachVector(MujocoTask):
             the rest.
         held_out_share: with `target_set="train"`, share of the episodes whose target is held out all the same.
         perturbation: None, `"force-field"` or `"rotation"`.
-        perturbation_strength: of the force field in N s/m, of the rotation in degrees; None is the arm's default.
+        perturbation_strength: of the force field in N s/m, of the rotation in degrees (at most 360); None is the arm's
+            default.
         block_episodes: blocks of that many episodes are without and with the perturbation in turn, beginning without;
             None perturbs every episode. They are counted from a seeded reset, row by row, as a learner meets them in
             training; `info["perturbed"]` says where they are. `evaluate` and `record` give each episode its own seed,
@@ -83,7 +84,6 @@ class ArmReachVector(MujocoTask):
         dynamics: Dynamics | None = None,
         render_mode: str | None = None,
     ) -> None:
-        num_envs = checked_count("num_envs", num_envs)
         require("arm", arm, tuple(ARMS))
         require("task", task, TASKS)
         require("command", command, COMMANDS)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from neuroctl.checks import shown
+from neuroctl.checks import is_number, shown
 from neuroctl.errors import NeuroctlError
 
 from .ball import (
@@ -31,7 +31,7 @@ from .dynamics import Dynamics
 from .mujoco_batch import Batch, Floats, Row
 from .mujoco_task import MujocoTask
 from .single_env import SingleEnv
-from .vector_tools import is_number, require
+from .vector_tools import require
 
 CONTROL_DT_S = 0.02
 TIMEOUT_S = 60.0

@@ -1,7 +1,7 @@
 """Options of the environments as configuration. Imports no mujoco, so that `--help` is quick."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from neuroctl.config import EnvConfig
 
@@ -36,6 +36,15 @@ class LaneFollowConfig(EnvConfig):
     """Control steps of 20 ms after which an episode is truncated."""
     crash_pause_s: float = 0.0
     """Time without reward after leaving the lane, before the episode ends."""
+    start: Literal["random", "fixed"] = "random"
+    """Where episodes start: anywhere, or on the loop at the beginning of its bottom straight."""
+
+    def kwargs(self) -> dict[str, Any]:
+        """The options handed to the environment; on the loop, without the default of track_seeds."""
+        options = super().kwargs()
+        if self.track == "loop" and self.track_seeds == type(self).track_seeds:
+            del options["track_seeds"]
+        return options
 
 
 @dataclass(frozen=True)

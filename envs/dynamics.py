@@ -18,6 +18,8 @@ from .vector_tools import array_of
 MULTIPLIERS = ("mass", "friction", "damping", "gain")
 DELAYS = ("action_delay",)
 MAX_DELAY = 50
+LIMIT = 1e10
+"""Where MuJoCo too begins to call a number bad (mjMAXVAL)."""
 
 Dynamics = Mapping[str, float | Sequence[float]]
 """`mass`, `friction`, `damping`, `gain` (factors, 1 = identity) and `action_delay` (control steps): each a number
@@ -56,10 +58,11 @@ def dynamics_table(dynamics: Dynamics | None, num_envs: int) -> list[dict[str, f
 def _checked(key: str, value: float) -> float:
     if key in DELAYS and not (0 <= value <= MAX_DELAY and value == int(value)):
         raise NeuroctlError(f"dynamics {key!r} is {value}; allowed: a whole number from 0 to {MAX_DELAY} control steps")
-    if key == "mass" and not (np.isfinite(value) and value > 0):
-        raise NeuroctlError(f"dynamics 'mass' is {value}; allowed: a factor > 0, 1 changes nothing")
-    if key in MULTIPLIERS and not (np.isfinite(value) and value >= 0):
-        raise NeuroctlError(f"dynamics {key!r} is {value}; allowed: a factor >= 0, 1 changes nothing")
+    if key in MULTIPLIERS and not (0 <= value <= LIMIT and (value or key != "mass")):
+        least = "> 0" if key == "mass" else ">= 0"
+        raise NeuroctlError(
+            f"dynamics {key!r} is {value}; allowed: a factor {least} up to {LIMIT:g}, 1 changes nothing"
+        )
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import mujoco
@@ -13,28 +13,21 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.streams import STATE_WORDS, EpisodeStreams
+from neuroctl.vector import listed_options, unknown_option
 
-from .dynamics import Dynamics, dynamics_table, hash_models
-from .vector_tools import (
-    checked_count,
-    checked_rows,
-    replaced,
-    require,
-    require_kinds,
-    require_state,
-    reset_rows,
-    shown,
-)
+from .dynamics import LIMIT, Dynamics, dynamics_table, hash_models
+from .vector_tools import checked_rows, replaced, require, require_kinds, require_state, reset_rows
 
 Floats = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 StepResult = tuple[Any, Floats, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
-LIMIT = 1e10
-"""Where MuJoCo too begins to call a number bad (mjMAXVAL)."""
+MOST_ROWS = 10**6
+"""Rows of one environment."""
 
 
 class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
@@ -71,10 +64,22 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
     models: list[Any]
     datas: list[Any]
 
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Refuse unknown options as `neuroctl.make_env` does, whoever makes the environment.
+
+        Raises:
+            UnknownNameError: no such option.
+        """
+        given = [name for name in options if name != "num_envs"]
+        if unknown := unknown_option(_name_of(cls), given, listed_options(cls.__init__)):
+            raise unknown
+        return super().__new__(cls)
+
     def __init__(
         self, num_envs: int, max_steps: int, streams: Sequence[str], dynamics: Dynamics | None, render_mode: str | None
     ) -> None:
-        self.num_envs, self.max_steps = checked_count("num_envs", num_envs), checked_count("max_steps", max_steps)
+        self.num_envs = checked_integer("num_envs", num_envs, 1, MOST_ROWS)
+        self.max_steps = checked_integer("max_steps", max_steps, 1)
         require("render_mode", render_mode, (None, "rgb_array"))
         self.render_mode = render_mode
         self._dynamics = dynamics_table(dynamics, self.num_envs)
@@ -299,6 +304,13 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
             )
 
 
+def _name_of(vector: type) -> str:
+    """The Gymnasium id that stands for a class of environments, or its own name."""
+    point = f"{vector.__module__}:{vector.__name__}"
+    return next((spec.id for spec in gym.registry.values() if spec.vector_entry_point == point), vector.__name__)
+
+
 def _with_masks(said: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Any]:
-    """Gymnasium's vector info: `_name` tells in which of the rows `name` is said."""
-    return {**said, **{f"_{name}": np.ones(rows, np.bool_) for name in said}}
+    """Gymnasium's vector info: `_name` tells in which of the rows `name` is said; here in all, as one array says."""
+    everywhere = np.ones(rows, np.bool_)
+    return {**said, **{f"_{name}": everywhere for name in said}}

@@ -13,7 +13,7 @@ do the same with arrays, and `film` with a whole film. The models are in `event_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +22,22 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from neuroctl.checks import is_number, shown
 from neuroctl.errors import NeuroctlError
-from neuroctl.streams import STATE_WORDS, checked_seed, pack_generator, stream, unpack_generator
+from neuroctl.streams import checked_seed, stream
 
+from .event_kernels import crossing_frame, linear_frame
 from .event_pixels import (
     EVENT,
     LEAST_DRAWN_THRESHOLD,
     TOLERANCE,
     brightness,
-    crossing_frame,
-    draw_shots,
+    event_levels,
     grey_curve,
-    linear_frame,
     pixel_model,
 )
-from .vector_tools import array_of, is_number, shown
+from .event_shots import draw_ahead, shots_ahead
+from .vector_tools import array_of
 
 if TYPE_CHECKING:
     from .mujoco_batch import Batch, Row
@@ -56,6 +57,8 @@ _BITS_OF_ONE = np.float32(1).view(np.uint32)
 Memory = dict[str, NDArray[Any]]
 """What the cameras of n rows remember: name -> array `[n, ...]`."""
 Generators = Sequence[np.random.Generator]
+GeneratorOf = Callable[[int], np.random.Generator]
+"""The random stream of a row, which is asked for only when the row draws."""
 
 
 class EventSpace(gym.spaces.Box):
@@ -144,7 +147,7 @@ class EventCamera:
         )
         self._dt_s, self._time_stamps = float(control_dt_s), time_stamps
         self._require_countable()
-        self._table = grey_curve(self.pixels.log_eps)
+        self._tables = grey_curve(self.pixels.log_eps), event_levels(self.pixels.log_eps)
         self._places = self._places_of_pixels()
         self.space = EventSpace((*self._windows, 2) if polarity else self._windows)
         self.streams: tuple[str, ...] = (STREAM,) if self.pixels.random else ()
@@ -158,12 +161,12 @@ class EventCamera:
                 f"{MOST_EVENTS} events in a control step, too many for float32; take smaller windows"
             )
 
-    def _places_of_pixels(self) -> NDArray[np.int32]:
-        """Row, column and window of each pixel, `[H W, 3]`."""
-        row, column = np.indices(self.size, np.int32)
+    def _places_of_pixels(self) -> NDArray[np.uint32]:
+        """Row, column and window of each pixel, `[3, H W]`."""
+        row, column = np.indices(self.size, np.uint32)
         height, width = self.size[0] // self._windows[0], self.size[1] // self._windows[1]
-        window = row // height * np.int32(self._windows[1]) + column // width
-        return np.stack([row, column, window], axis=-1, dtype=np.int32).reshape(-1, 3)
+        window = row // height * np.uint32(self._windows[1]) + column // width
+        return np.stack([row, column, window], dtype=np.uint32).reshape(3, -1)
 
     def _blank_row(self) -> Memory:
         """Names, shapes and types of what one row remembers."""
@@ -173,15 +176,17 @@ class EventCamera:
             row["image"] = np.zeros(self.size, np.float32)
         if pixels.refractory_s:
             row["event_s"] = np.zeros(self.size)
-        if pixels.refractory_s or pixels.leak_hz:
+        if pixels.refractory_s or pixels.leak_hz or pixels.shot_hz:
             row["clock_s"] = np.zeros(())
         if self._time_stamps:
             row |= {f"before/{name}": value for name, value in row.items()}
-            if pixels.shot_hz:
-                row["before/stream"] = np.zeros(STATE_WORDS, np.uint64)
+        if pixels.shot_hz:
+            row["shots"] = np.zeros((3, shots_ahead(pixels.shot_hz * self._dt_s * self._places.shape[1])))
+        if not linear:
+            row["levels"] = np.zeros((2, *self.size), np.uint8)
         if pixels.threshold_spread:
             row["thresholds"] = np.zeros((2, *self.size), np.float32)
-        return row | {"counts": np.zeros(self.space.shape, np.float32)}
+        return {"counts": np.zeros(self.space.shape, np.float32)} | row
 
     # In a task
 
@@ -198,9 +203,10 @@ class EventCamera:
     def advance(self, batch: Batch, images: NDArray[Any]) -> None:
         """See the images `[n, H, W]`, intensities in [0, 1], at the end of a control step."""
         memory = self._memory(batch)
-        self.step(memory, images, [batch.stream(name, i) for i in range(len(batch)) for name in self.streams])
-        for name, value in memory.items():
-            if batch[f"{STREAM}/{name}"] is not value:  # a batch of some of the rows gave copies
+        self._require_memory(memory)
+        self._see(memory, images, lambda row: batch.stream(STREAM, row))
+        if batch[f"{STREAM}/counts"] is not memory["counts"]:  # a batch of some of the rows gave copies
+            for name, value in memory.items():
                 batch[f"{STREAM}/{name}"] = value
 
     def observe(self, batch: Batch) -> NDArray[np.float32]:
@@ -235,14 +241,14 @@ class EventCamera:
         if self.pixels.model == "linear":
             memory["reference"][:] = images
         else:
-            brightness(images.reshape(-1), self.pixels.log_eps, self._table, memory["reference"].reshape(-1))
+            brightness(images.reshape(-1), self.pixels.log_eps, self._tables[0], memory["reference"].reshape(-1))
         if "image" in memory:
             memory["image"][:] = images
         if self.pixels.refractory_s:
             memory["event_s"][:] = -self.pixels.refractory_s
         for row, generator in enumerate(generators):
             self._draw_pixels(memory, row, generator)
-        self._keep(memory, generators)
+        self._keep(memory)
         return memory
 
     def _draw_pixels(self, memory: Memory, row: int, generator: np.random.Generator) -> None:
@@ -254,6 +260,8 @@ class EventCamera:
         if self.pixels.leak_hz:
             # Each pixel begins somewhere on its way to the next leak event: they do not all come at once.
             memory["reference"][row] -= generator.random(self.size) * (on - 2 * TOLERANCE)
+        if self.pixels.shot_hz:
+            draw_ahead(generator, memory["shots"][row], 0.0, self.pixels.shot_hz, self._places.shape[1])
 
     def step(self, memory: Memory, images: NDArray[Any], generators: Generators = ()) -> None:
         """See the next images and bring `memory` up to date, in place; its `"counts"` are the events.
@@ -268,12 +276,8 @@ class EventCamera:
                 this camera's; `memory` is as before.
         """
         self._require_memory(memory)
-        images = self._checked_images(images)
-        if len(images) != len(memory["counts"]):
-            raise NeuroctlError(f"{len(images)} images for {len(memory['counts'])} rows")
-        self._require_generators(generators, len(images))
-        self._keep(memory, generators)
-        self._run(memory, images, generators, np.empty(0, EVENT))
+        self._require_generators(generators, len(memory["counts"]))
+        self._see(memory, images, generators.__getitem__)
 
     def recall(self, memory: Memory) -> list[NDArray[Any]]:
         """The events of each row in the last step, dtype `EVENT`, by time; none at the start.
@@ -306,6 +310,18 @@ class EventCamera:
             parts.append(events)
         return np.concatenate(parts)
 
+    def _see(self, memory: Memory, images: NDArray[Any], generator: GeneratorOf) -> None:
+        images = self._checked_images(images)
+        if len(images) != len(memory["counts"]):
+            raise NeuroctlError(f"{len(images)} images for {len(memory['counts'])} rows")
+        if "shots" in memory:
+            short = memory["shots"][:, 0, -1] <= memory["clock_s"] + self._dt_s
+            for row in short.nonzero()[0].tolist():
+                now_s, pixels = memory["clock_s"][row], self._places.shape[1]
+                draw_ahead(generator(row), memory["shots"][row], now_s, self.pixels.shot_hz, pixels)
+        self._keep(memory)
+        self._run(memory, images, np.empty(0, EVENT))
+
     def _replay(self, memory: Memory, row: int) -> NDArray[Any]:
         """Take the last step once more, from what was remembered before it."""
         out = np.empty(int(memory["counts"][row].sum(dtype=np.float64)), EVENT)
@@ -316,36 +332,36 @@ class EventCamera:
         images = one["reference" if self.pixels.model == "linear" else "image"]
         for name in [name for name in one if f"before/{name}" in one]:
             one[name] = one[f"before/{name}"]
-        generators = [unpack_generator(words) for words in one.get("before/stream", ())]
-        self._run(one, images, generators, out)
+        if "levels" in one:
+            one["levels"][:] = 0  # those from before the step are not kept; this lets every pixel have an event
+        self._run(one, images, out)
         return out[np.argsort(out["t_s"], kind="stable")]
 
-    def _keep(self, memory: Memory, generators: Generators) -> None:
+    def _keep(self, memory: Memory) -> None:
         """Remember what is now, so that the step to come can be taken again."""
         for name, value in memory.items():
             if f"before/{name}" in memory:
                 memory[f"before/{name}"][:] = value
-        if "before/stream" in memory:
-            memory["before/stream"][:] = [pack_generator(generator) for generator in generators]
 
-    def _run(self, memory: Memory, images: NDArray[np.float32], generators: Generators, out: NDArray[Any]) -> None:
-        pixels, n, m = self.pixels, len(images), len(self._places)
+    def _run(self, memory: Memory, images: NDArray[np.float32], out: NDArray[Any]) -> None:
+        pixels, n, m = self.pixels, len(images), self._places.shape[1]
         if pixels.model == "linear":
             areas = memory["counts"].reshape(n, *self._windows, -1)
             linear_frame(images, pixels.threshold, self._dt_s, memory["reference"], areas, out)
             return
         counts = memory["counts"].reshape(n, self._windows[0] * self._windows[1], len(self.space.shape) - 1)
-        shots = draw_shots(generators, pixels.shot_hz, self._dt_s, m, n)
-        constants = pixels.threshold, pixels.leak_hz, pixels.refractory_s, self._dt_s, pixels.log_eps, self._table
+        constants = pixels.threshold, pixels.leak_hz, pixels.refractory_s, self._dt_s, pixels.log_eps
+        ahead = memory["shots"] if pixels.shot_hz else np.empty((n, 3, 0))
         # Without pixels, an array is none to the kernel.
         arrays = (
             memory["reference"].reshape(n, m),
             memory["image"].reshape(n, m) if "image" in memory else np.empty((n, 0), np.float32),
             memory["event_s"].reshape(n, m) if "event_s" in memory else np.empty((n, 0)),
-            memory.get("clock_s", np.zeros(n)),
+            memory["clock_s"] if "clock_s" in memory else np.zeros(n),
+            memory["levels"].reshape(n, 2, m),
             memory["thresholds"].reshape(n, 2, m) if "thresholds" in memory else np.empty((n, 2, 0), np.float32),
         )
-        crossing_frame(images.reshape(n, m), constants, shots, arrays, self._places, counts, out)
+        crossing_frame(images.reshape(n, m), constants, self._tables, ahead, arrays, self._places, counts, out)
 
     def _checked_images(self, images: Any) -> NDArray[np.float32]:
         given = array_of(images)
@@ -354,8 +370,10 @@ class EventCamera:
             raise NeuroctlError(
                 f"images for an event camera are {found}; expected numbers (n, {self.size[0]}, {self.size[1]})"
             )
-        with np.errstate(over="ignore"):
-            frames = np.ascontiguousarray(given, np.float32)
+        if given.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                given = given.astype(np.float32)
+        frames = np.ascontiguousarray(given)
         # As unsigned integers, all that is negative, above 1 or no number is greater than the bits of 1.
         if frames.size and frames.view(np.uint32).max() > _BITS_OF_ONE:
             wrong = frames[~((frames >= 0) & (frames <= 1))]
@@ -367,31 +385,28 @@ class EventCamera:
         expected = "expected what its start() returned"
         if not isinstance(memory, dict):
             raise NeuroctlError(f"memory of an event camera is {shown(memory)}; {expected}")
-        for name in sorted(memory.keys() ^ self._blank.keys(), key=str):
+        if memory.keys() != self._blank.keys():
+            name = min(memory.keys() ^ self._blank.keys(), key=str)
             what = "is missing" if name in self._blank else "is none of its own"
             raise NeuroctlError(f"memory {shown(name)} of an event camera {what}; {expected}")
         rows = getattr(memory["counts"], "shape", ())[:1]
-        for name in ("counts", *self._blank):
-            value, dtype, shape = memory[name], self._blank[name].dtype, (*rows, *self._blank[name].shape)
+        for name, blank in self._blank.items():
+            value, dtype, shape = memory[name], blank.dtype, rows + blank.shape
             if not isinstance(value, np.ndarray) or value.dtype != dtype or value.shape != shape:
                 found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else shown(value)
                 raise NeuroctlError(f"memory {name!r} of an event camera is {found}; expected {dtype} {shape}")
             if not value.flags.carray:
                 raise NeuroctlError(f"memory {name!r} of an event camera is read-only or strided; hand in a copy")
-        clock_s = memory.get("clock_s", np.zeros(0))
-        if (wrong := clock_s[~((clock_s >= 0) & (clock_s <= MOST_CLOCK_S))]).size:
-            raise NeuroctlError(
-                f"memory 'clock_s' of an event camera holds {wrong[0]:g}; allowed: seconds from 0 to {MOST_CLOCK_S:g}"
-            )
+        for time_s in memory["clock_s"].tolist() if "clock_s" in memory else ():
+            if not 0 <= time_s <= MOST_CLOCK_S:
+                raise NeuroctlError(
+                    f"memory 'clock_s' of an event camera holds {time_s:g}; allowed: seconds from 0 to {MOST_CLOCK_S:g}"
+                )
 
     def _require_generators(self, generators: Generators, rows: int) -> None:
-        # To remember a stream is to pack it.
-        kind = np.random.Philox if self._time_stamps else np.random.BitGenerator
-        if not isinstance(generators, Sequence) or not all(
-            isinstance(one, np.random.Generator) and isinstance(one.bit_generator, kind) for one in generators
-        ):
+        if not isinstance(generators, Sequence) or not all(isinstance(one, np.random.Generator) for one in generators):
             raise NeuroctlError(
-                f"generators are {shown(generators)}; allowed: a list of Philox generators, see neuroctl.streams"
+                f"generators are {shown(generators)}; allowed: a list of random generators, see neuroctl.streams"
             )
         if len(generators) != (rows if self.streams else 0):
             expected = f"one generator for each of the {rows} rows" if self.streams else "no generators"

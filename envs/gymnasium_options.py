@@ -13,10 +13,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 
-from neuroctl.checks import shown
-from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.checks import is_integer, is_number, shown
+from neuroctl.errors import NeuroctlError
+from neuroctl.vector import unknown_option
 
-from .vector_tools import array_of, is_integer, is_number, require
+from .vector_tools import array_of, require
 
 OWN = ("observe_velocity", "max_steps", "dynamics", "render_mode")
 """Options that every task has here."""
@@ -46,8 +47,8 @@ def task_options(task: str, options: Mapping[str, Any]) -> dict[str, Any]:
     for name in options:
         if name in INSTEAD:
             raise NeuroctlError(f"{name} is no option of neuroctl/{task}: {INSTEAD[name]}")
-        if name not in defaults:
-            raise UnknownNameError(f"neuroctl/{task} option", name, {*defaults, *OWN})
+    if unknown := unknown_option(f"neuroctl/{task}", options, {*defaults, *OWN}):
+        raise unknown
     return {name: _checked(name, value, defaults[name]) for name, value in options.items()}
 
 

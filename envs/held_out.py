@@ -59,7 +59,7 @@ def lane_follow(options: Mapping[str, Any], share: float) -> dict[str, Any]:
     """
     if not is_default(options.get("track", "loop"), "random"):
         raise NeuroctlError("it needs track='random'; on the loop every episode has the same road")
-    seeds = options.get("track_seeds", (0, 1000))
+    seeds = options.get("track_seeds")
     if isinstance(seeds, MovedSeeds):
         raise NeuroctlError("it stands in the stack already")
     try:

@@ -14,10 +14,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from neuroctl.checks import shown
+from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError
 
 from .dynamics import Dynamics
+from .episode_vector import MOST_ROWS
 from .lane_render import LaneRenderer, draw_frame
 from .lane_senses import MAX_LATERAL_M, RETINA_SIZE, lane_retina, locate, make_sense
 from .mujoco_batch import Batch, Floats, Row
@@ -27,7 +28,7 @@ from .retina import CAMERA_SIZE
 from .single_env import SingleEnv
 from .track import LANE_OFFSET_M, Track, checked_seeds, loop_track, random_track
 from .track_atlas import CURVATURE, HEADING_ERROR, LATERAL, S, TrackAtlas
-from .vector_tools import checked_count, checked_rows, is_number, require
+from .vector_tools import checked_rows, require
 from .vehicle import (
     CTRL_DRIVE,
     CTRL_STEER,
@@ -71,7 +72,8 @@ class LaneFollowVector(MujocoTask):
         event_polarity: count ON and OFF events apart: `[4, 16, 2]`.
         event_time_stamps: remember what `events()` needs.
         track: `"loop"` or `"random"`.
-        track_seeds: with `track="random"`, each episode draws its road from the seeds `range(*track_seeds)`.
+        track_seeds: with `track="random"`, each episode draws its road from the seeds `range(*track_seeds)`; None is
+            (0, 1000).
         discrete_steering: five commands (-30, -15, 0, 15, 30 degrees) instead of an angle.
         max_steps: control steps of 20 ms after which an episode is truncated.
         crash_pause_s: after leaving the lane the vehicle is held for this time, without reward, and then the episode
@@ -94,7 +96,7 @@ class LaneFollowVector(MujocoTask):
         event_polarity: bool = False,
         event_time_stamps: bool = False,
         track: str = "loop",
-        track_seeds: Sequence[int] = (0, 1000),
+        track_seeds: Sequence[int] | None = None,
         discrete_steering: bool = False,
         max_steps: int = 1000,
         crash_pause_s: float = 0.0,
@@ -102,12 +104,13 @@ class LaneFollowVector(MujocoTask):
         dynamics: Dynamics | None = None,
         render_mode: str | None = None,
     ) -> None:
-        num_envs = checked_count("num_envs", num_envs)
+        num_envs = checked_integer("num_envs", num_envs, 1, MOST_ROWS)
         require("track", track, ("loop", "random"))
         require("start", start, ("random", "fixed"))
         require("discrete_steering", discrete_steering, (True, False))
-        seeds = checked_seeds(track_seeds)
-        self._track_seeds = seeds if track == "random" else None
+        if track == "loop" and track_seeds is not None:
+            raise NeuroctlError("track_seeds needs track='random'; the loop is one road: leave it out, or give None")
+        self._track_seeds = checked_seeds(track_seeds) if track == "random" else None
         self._blackout_steps = _steps_of("blackout_s", blackout_s)
         self._pause_steps = _steps_of("crash_pause_s", crash_pause_s)
         self._camera, self._start_at, self._discrete = camera, start, discrete_steering

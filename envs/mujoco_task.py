@@ -20,7 +20,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroctl.checks import shown
+from neuroctl.checks import is_number, shown
 from neuroctl.errors import NeuroctlError
 
 from .dynamics import Dynamics, Scale, build_models, load_model, scale_model
@@ -28,7 +28,7 @@ from .episode_vector import EpisodeVector, State, StepResult
 from .mujoco_batch import Batch, Floats, Row
 from .opengl import NoOpenGLError, open_renderer
 from .single_env import SingleEnv
-from .vector_tools import checked_actions, is_number
+from .vector_tools import checked_actions
 
 __all__ = ["Batch", "MujocoTask", "Row", "SingleEnv"]
 

@@ -14,11 +14,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
 from .ground import SKY, cell_of, sample_of, shade
 from .track_atlas import TrackAtlas
-from .vector_tools import array_of, shown
+from .vector_tools import array_of
 
 CAMERA_SIZE = (32, 128)
 _W = CAMERA_SIZE[1]

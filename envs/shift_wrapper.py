@@ -11,6 +11,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from neuroctl import registry
+from neuroctl.checks import shown_space
 from neuroctl.errors import NeuroctlError
 from neuroctl.shift import Kind, Shift
 from neuroctl.streams import STATE_WORDS, EpisodeStreams
@@ -46,7 +47,8 @@ def no_numbers(space: gym.Space[Any]) -> str | None:
         floats = isinstance(leaf, gym.spaces.Box) and leaf.dtype is not None and leaf.dtype.kind == "f"
         if not (floats or is_image(leaf)):
             where = f" {name!r}" if name else ""
-            return f"it needs observations that are a Box of floats, an image or a Dict of them, not{where} {leaf}"
+            what = f"{where} {shown_space(leaf)}"
+            return f"it needs observations that are a Box of floats, an image or a Dict of them, not{what}"
     return None
 
 
@@ -54,7 +56,7 @@ def no_image(space: gym.Space[Any]) -> str | None:
     """Why an image shift cannot be applied, or None."""
     if any(is_image(leaf) for leaf in leaf_spaces(space).values()):
         return None
-    return f"it needs an image (two axes or more, float32 in [0, 1] or uint8), not {space}"
+    return f"it needs an image (two axes or more, float32 in [0, 1] or uint8), not {shown_space(space)}"
 
 
 class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
@@ -200,7 +202,8 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
         shapes = {f"{self.key}/{name}": (len(index), *value.shape[1:]) for name, value in buffers.items()}
         shapes |= {f"{self.key}/{name}": (len(index),) for name in ("seeds", "episodes")}
         require_state(state, shapes | {f"{self.key}/stream": (len(index), STATE_WORDS)})
-        self.env.set_state(rows, state)  # type: ignore[attr-defined]
+        others = {name: value for name, value in state.items() if not str(name).startswith(f"{self.key}/")}
+        self.env.set_state(rows, others)  # type: ignore[attr-defined]
         self.streams.set_state(index, {name: state[f"{self.key}/{k}"] for name, k in names.items()})
         for name, value in buffers.items():
             value[index] = state[f"{self.key}/{name}"]

@@ -8,6 +8,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown_space
+
 from .shift_wrapper import Leaves, ShiftWrapper, is_events, leaf_spaces
 
 
@@ -21,7 +23,7 @@ class EventShift(ShiftWrapper):
         """Event counts are needed."""
         if any(is_events(leaf) for leaf in leaf_spaces(observation_space).values()):
             return None
-        return f"it needs the counts of an event camera (EventSpace), not {observation_space}"
+        return f"it needs the counts of an event camera (EventSpace), not {shown_space(observation_space)}"
 
     def perturb(self, obs: Leaves, rows: NDArray[np.intp]) -> Leaves:
         """Observations `[n, ...]` with other counts."""

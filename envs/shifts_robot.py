@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown_space
 from neuroctl.errors import NeuroctlError
 from neuroctl.shift import Kind, Shift
 from neuroctl.vector import make_env
@@ -32,7 +33,7 @@ class ActionNoise(ShiftWrapper):
             and np.dtype(action_space.dtype).kind == "f"
         ):
             return None
-        return f"it needs actions in a bounded Box of floats, not {action_space}"
+        return f"it needs actions in a bounded Box of floats, not {shown_space(action_space)}"
 
     def perturb_action(self, action: NDArray[Any]) -> NDArray[Any]:
         """Actions `[B, ...]` with noise, within their space."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl.streams import checked_seed
+from neuroctl.vector import environment_options
 
 from .vector_tools import array_of, require_options, require_state
 
@@ -28,7 +29,7 @@ class SingleEnv(gym.Env[Any, Any]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 50}
 
     def __init__(self, vector_class: Callable[..., gym.vector.VectorEnv[Any, Any, Any]], **kwargs: Any) -> None:
-        self.vector: Any = vector_class(num_envs=1, **kwargs)
+        self.vector: Any = vector_class(num_envs=1, **environment_options(kwargs))
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
         self.render_mode = self.vector.render_mode

@@ -15,14 +15,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from neuroctl.checks import shown
+from neuroctl.checks import is_integer, shown
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import stream
 
-from .vector_tools import array_of, is_integer
+from .vector_tools import array_of
 
 Floats = NDArray[np.float64]
 
+SEEDS = (0, 1000)
+"""Range of the seeds of random roads, unless another is asked for."""
 SPACING_M = 0.02
 CELL_M = 0.05
 GRID = 256
@@ -192,11 +194,13 @@ def loop_track() -> Track:
 
 
 def checked_seeds(seeds: Any) -> tuple[int, int]:
-    """A range of seeds of random roads, `(start, stop)`.
+    """A range of seeds of random roads, `(start, stop)`; `SEEDS` where None.
 
     Raises:
         NeuroctlError: not two integers, or an empty range.
     """
+    if seeds is None:
+        return SEEDS
     array = array_of(seeds)
     pair = [*seeds] if array is not None and array.ndim == 1 else []
     if len(pair) != 2 or not all(map(is_integer, pair)) or not 0 <= pair[0] < pair[1] < 2**63:

@@ -1,31 +1,14 @@
 """Small helpers that SAME_STEP vector environments and wrappers share."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroctl.checks import shown
+from neuroctl.checks import shown, shown_space
 from neuroctl.errors import NeuroctlError
-
-__all__ = [
-    "array_of",
-    "checked_actions",
-    "checked_count",
-    "checked_rows",
-    "is_default",
-    "is_integer",
-    "is_number",
-    "replaced",
-    "require",
-    "require_kinds",
-    "require_options",
-    "require_state",
-    "reset_rows",
-    "shown",
-]
 
 
 def require(name: str, value: Any, allowed: Sequence[Any]) -> None:
@@ -38,37 +21,9 @@ def require(name: str, value: Any, allowed: Sequence[Any]) -> None:
         raise NeuroctlError(f"unknown {name} {shown(value)}; allowed: {', '.join(map(repr, allowed))}")
 
 
-def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a value is a number, finite and no larger than a float can be."""
-    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def is_integer(value: Any) -> TypeGuard[int]:
-    """Whether a value is an integer."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
 def is_default(value: Any, default: Any) -> bool:
     """Whether an option has its default value, which is no array."""
     return isinstance(value, (str, int, float, np.generic, type(None))) and bool(value == default)
-
-
-def checked_count(name: str, value: Any) -> int:
-    """An integer of at least 1.
-
-    Raises:
-        NeuroctlError: it is anything else, or has no room in 64 bits.
-    """
-    if not is_integer(value) or value < 1:
-        raise NeuroctlError(f"{name} is {shown(value)}; it must be an integer of at least 1")
-    if value >= 2**63:
-        raise NeuroctlError(f"{name} is {shown(value)}; it must be below 2**63")
-    return int(value)
 
 
 def checked_rows(rows: Sequence[int] | NDArray[np.intp] | None, num_envs: int) -> NDArray[np.intp]:
@@ -147,9 +102,15 @@ def checked_actions(actions: Any, space: Any, num_envs: int) -> NDArray[Any]:
             raise NeuroctlError(f"actions must be finite numbers; got {given.dtype} {shown(given.tolist())}")
         clipped: NDArray[Any] = np.minimum(np.maximum(given, space.low), space.high)
         return clipped
-    if given.dtype.kind not in "iu" or not all(space.contains(action) for action in given):
-        raise NeuroctlError(f"actions {shown(given.tolist())} are not in {space}")
+    if given.dtype.kind not in "iu" or not _all_in(space, given):
+        raise NeuroctlError(f"actions {shown(given.tolist())} are not in {shown_space(space)}")
     return given
+
+
+def _all_in(space: Any, actions: NDArray[Any]) -> bool:
+    if isinstance(space, gym.spaces.Discrete):
+        return bool(((actions >= space.start) & (actions < space.start + space.n)).all())
+    return all(space.contains(action) for action in actions)
 
 
 def require_state(state: Any, shapes: Mapping[str, tuple[int, ...]], finite: Sequence[str] = ()) -> None:
@@ -178,7 +139,7 @@ def require_kinds(state: Mapping[str, Any], own: Mapping[str, NDArray[Any]]) -> 
     """Refuse a saved state, checked by `require_state`, with other arrays than an environment's own.
 
     Args:
-        state: arrays by name; what wrappers keep under `shift/` is theirs to check.
+        state: arrays by name.
         own: the environment's present state.
 
     Raises:
@@ -186,8 +147,6 @@ def require_kinds(state: Mapping[str, Any], own: Mapping[str, NDArray[Any]]) -> 
     """
     for key, value in state.items():
         if key not in own:
-            if isinstance(key, str) and key.startswith("shift/"):
-                continue
             raise NeuroctlError(f"unknown environment state {shown(key)}; expected what get_state() returned")
         found = np.asarray(value).dtype
         if not np.can_cast(found, own[key].dtype, "same_kind"):

@@ -9,5 +9,8 @@ for _name, _summary in (
     ("lane-mlp", "lane following by imitation, feed-forward policy"),
     ("arm-cfc", "delayed reaching with an arm by imitation, low-rank sparse CfC"),
     ("ball-cfc", "reaching with a ball by imitation, low-rank sparse CfC"),
+    ("spore-ball", "reaching with a ball by synaptic sampling, event camera"),
+    ("spore-ball-sums", "the same, events summed over rows and columns"),
+    ("spore-lane", "lane following by synaptic sampling, event camera"),
 ):
     registry.presets.register(_name, f"neuroctl.launch.presets:{_name.replace('-', '_')}", _summary)

@@ -34,6 +34,8 @@ class Arguments:
     """An environment option such as blackout_s=0.8; repeat for more."""
     checkpoint: str = "latest"
     """latest, best, or a step."""
+    member: int | None = None
+    """Of a run that trained a population, the agent that plays; each plays all episodes when absent."""
     json: bool = False
     """Print the result as JSON, with every episode."""
 
@@ -53,20 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             env_id=options.env,
             env_kwargs=parse_options(options.option),
             checkpoint=options.checkpoint,
+            member=options.member,
             progress=progress,
         )
     summary = result.summary()
     if Path(options.source, "config.json").is_file():
-        chosen = {"env": options.env, "checkpoint": options.checkpoint, "seed": options.seed}
-        default = {"env": None, "checkpoint": "latest", "seed": 0}
+        chosen = {"env": options.env, "checkpoint": options.checkpoint, "member": options.member, "seed": options.seed}
+        default = {"env": None, "checkpoint": "latest", "member": None, "seed": 0}
         settings = [f"{name}={value}" for name, value in chosen.items() if value != default[name]]
         save_evaluation(Path(options.source), summary, [*options.option, *settings])
     if options.json:
         sys.stdout.write(json.dumps(summary, indent=1) + "\n")
         return 0
     shifts = f" under {', '.join(result.shifts)}" if result.shifts else ""
+    played = f", {len(summary['member_returns'])} agents" if "member_returns" in summary else ""
     sys.stdout.write(
-        f"{result.source} in {result.env_id}{shifts}, {summary['episodes']} episodes\n"
+        f"{result.source} in {result.env_id}{shifts}, {summary['episodes']} episodes{played}\n"
         f"return   {summary['return_mean']:.2f} mean, {summary['return_iqm']:.2f} IQM "
         f"[{summary['return_iqm_low']:.2f}, {summary['return_iqm_high']:.2f}] ({summary['interval']})\n"
         f"length   {summary['length_mean']:.1f} steps\n"

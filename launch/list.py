@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     environments = sorted(name for name in gym.registry if name.startswith("neuroctl/"))
     sys.stdout.write("environments (any other Gymnasium id works too)\n")
     sys.stdout.write("".join(f"  {name}\n" for name in environments))
-    kinds = ("presets", "agents", "cells", "shifts")
+    kinds = ("presets", "agents", "cells", "rules", "shifts")
     for title, names in ((kind, getattr(registry, kind)) for kind in kinds):
         rows = [(f"  {name}", names.entries[name].summary) for name in names.names()]
         sys.stdout.write(table(rows, (title, "")) + "\n")

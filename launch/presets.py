@@ -1,6 +1,9 @@
 """Experiments by name: `neuroctl train NAME`. A preset is a function that returns a `TrainConfig`."""
 
+from typing import Literal
+
 from neuroctl.agents.imitation_config import ImitationConfig
+from neuroctl.agents.spore_config import SporeConfig
 from neuroctl.config import DemonstrationsConfig, TrainConfig
 from neuroctl.envs.config import ArmReachConfig, BallReachConfig, LaneFollowConfig
 
@@ -73,4 +76,70 @@ def ball_cfc() -> TrainConfig:
         demonstrations=DemonstrationsConfig(shifts=("action-noise:3",)),
         steps=600,
         checkpoint_every=100,
+    )
+
+
+SIMULATED_HOUR = 180_000
+"""Control steps of 20 ms."""
+HALF_LIFE_S = 3466.0
+"""Of a learning rate that sinks by 2e-4 of itself in a second."""
+
+
+def _spore_ball(preset: str, image_code: Literal["pixels", "sums"], event_gain: float) -> TrainConfig:
+    agent = SporeConfig(
+        rule_options=("episode_length=300", "gradient_scale=0.1", "prior_precision=0.25", "initial=(1.0,0.5)"),
+        learning_rate_schedule="exponential",
+        learning_rate_half_life_s=HALF_LIFE_S,
+        event_gain=event_gain,
+        exploration_hz=100.0,
+        readout_gain=0.05,
+    )
+    return TrainConfig(
+        env=BallReachConfig(
+            observation="events", image_code=image_code, event_model="log", event_threshold=0.1, max_steps=30_000
+        ),
+        agent=agent,
+        preset=preset,
+        steps=SIMULATED_HOUR,
+        log_every=3000,
+        checkpoint_every=SIMULATED_HOUR // 2,
+    )
+
+
+def spore_ball() -> TrainConfig:
+    """SPORE learns to reach with a ball, from the 256 pixels of an event camera."""
+    return _spore_ball("spore-ball", "pixels", 6.0)
+
+
+def spore_ball_sums() -> TrainConfig:
+    """SPORE learns to reach with a ball, from events summed over rows and columns."""
+    return _spore_ball("spore-ball-sums", "sums", 1.5)
+
+
+def spore_lane() -> TrainConfig:
+    """SPORE learns to follow a lane on the loop, from an event camera, with five steering commands."""
+    agent = SporeConfig(
+        rule_options=("episode_length=1000", "gradient_scale=0.1", "prior_precision=0.25", "initial=(0.5,0.5)"),
+        learning_rate_schedule="exponential",
+        learning_rate_half_life_s=HALF_LIFE_S,
+        event_gain=0.03,
+        input_limit_hz=100.0,
+        drive_mv=0.5,
+        readout_ms=200.0,
+    )
+    return TrainConfig(
+        env=LaneFollowConfig(
+            observation="events",
+            event_model="log",
+            track="loop",
+            start="fixed",
+            discrete_steering=True,
+            max_steps=6000,
+            crash_pause_s=1.0,
+        ),
+        agent=agent,
+        preset="spore-lane",
+        steps=SIMULATED_HOUR,
+        log_every=3000,
+        checkpoint_every=SIMULATED_HOUR // 2,
     )

@@ -33,6 +33,8 @@ class Arguments:
     """An environment option such as observation=retina; repeat for more."""
     checkpoint: str = "latest"
     """latest, best, or a step."""
+    member: int | None = None
+    """Of a run that trained a population, the agent that plays; the first when absent."""
     learn: bool = False
     """The agent goes on learning while it is recorded; replay --policy repeats its updates."""
 
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             env_kwargs=parse_options(options.option),
             shifts=options.shift,
             checkpoint=options.checkpoint,
+            member=options.member,
             learn=options.learn,
             progress=progress,
         )

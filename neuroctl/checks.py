@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-from typing import Any
+import os
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
 
 from .errors import NeuroctlError
 
@@ -17,15 +24,28 @@ def shown(value: Any, length: int = 80) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
-def is_number(value: Any) -> bool:
-    """Whether `value` is a real number that a float can hold; NaN and infinity are, bools are not."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+def shown_space(space: gym.Space[Any]) -> str:
+    """A space as one line; of the bounds of a Box, which may be many, the least and the greatest."""
+    if isinstance(space, gym.spaces.Dict):
+        return f"Dict({', '.join(f'{name}: {shown_space(leaf)}' for name, leaf in space.spaces.items())})"
+    if isinstance(space, gym.spaces.Box) and space.low.size:
+        return f"{type(space).__name__}({space.low.min()}, {space.high.max()}, {space.shape}, {space.dtype})"
+    return shown(space)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether `value` is a finite real number that a float can hold; bools are none."""
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
         return False
     try:
-        float(value)
+        return math.isfinite(value)
     except OverflowError:
         return False
-    return True
+
+
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Whether `value` is an integer of any size; bools are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def checked_integer(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -34,8 +54,33 @@ def checked_integer(name: str, value: Any, least: int, most: int | None = None) 
     Raises:
         NeuroctlError: it is none, or out of range; names it, the value and what is allowed.
     """
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if whole and least <= value and (most is None or value <= most):
+    if is_integer(value) and least <= value and (most is None or value <= most):
         return int(value)
     allowed = f">= {least}" if most is None else f"from {least} to {most}"
     raise NeuroctlError(f"{name} must be an integer {allowed}, got {shown(value)}")
+
+
+def checked_path(name: str, value: Any) -> Path:
+    """`value` as a path.
+
+    Raises:
+        NeuroctlError: neither a string nor a path.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise NeuroctlError(f"{name} must be a path, got {shown(value)}")
+    return Path(value)
+
+
+def checked_first(first: Any, width: int) -> NDArray[np.bool_]:
+    """Which of `width` observations begin an episode, bool `[width]`, of one truth value or one for each.
+
+    Raises:
+        NeuroctlError: anything else.
+    """
+    try:
+        mask = np.asarray(first)
+    except ValueError:  # ragged
+        mask = np.empty(0)
+    if mask.dtype != np.bool_ or mask.shape not in ((), (width,)):
+        raise NeuroctlError(f"first is {shown(first)}; allowed: True, False, or an array of them of shape ({width},)")
+    return np.array(np.broadcast_to(mask, (width,)))

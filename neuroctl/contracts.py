@@ -40,10 +40,12 @@ class Spaces:
     Attributes:
         observation: space of one observation.
         action: space of one action.
+        control_dt_s: length of a control step; None where the environment does not say.
     """
 
     observation: gym.Space[Any]
     action: gym.Space[Any]
+    control_dt_s: float | None = None
 
 
 class Agent(ABC):
@@ -52,6 +54,9 @@ class Agent(ABC):
     The loop calls `begin` once, then repeats `act`, (environment step), `observe`, `update`. A rollout learner returns
     metrics from `update` when its rollout is full, an every-step learner each time; a learner from recorded data is
     given a recording when it is made and only `update` is called (`offline` is true).
+
+    A learner may have a population: B agents with parameters of their own, one in each row, in one `state_dict`. They
+    are evaluated and recorded one by one, from the state that `member_state` cuts out.
 
     Attributes:
         offline: learns from recorded data: training calls only `update`.
@@ -109,6 +114,16 @@ class Agent(ABC):
     def recurrent_weights(self) -> dict[str, NDArray[Any]]:
         """Recurrent weight matrices `[N, N]` by name, for figures; empty where there are none."""
         return {}
+
+    @classmethod
+    def members(cls, state: Mapping[str, Any]) -> int:
+        """How many agents with parameters of their own a `state_dict` holds; 1 unless a learner has a population."""
+        return 1
+
+    @classmethod
+    def member_state(cls, state: Mapping[str, Any], member: int) -> Mapping[str, Any]:
+        """The state of one of them, from which any number of rows may begin; `member` is in 0 to `members` - 1."""
+        return state
 
     def add_data(self, recording: Recording) -> None:
         """Learn from the episodes of `recording` too; offline learners only."""

@@ -15,15 +15,14 @@ from .rollouts import Player, Shard, ShardResult, play_shard
 RETRIES = 3
 
 
-def play_shards(shards: Sequence[Shard], player: Player, workers: int = 0) -> Iterator[ShardResult]:
-    """Results of the shards, in their order.
+def play_shards(jobs: Sequence[tuple[Shard, Player]], workers: int = 0) -> Iterator[ShardResult]:
+    """What each player does in its shard, in their order.
 
     A shard is an idempotent request: whoever plays it, and however often, the result is the same, so a worker that
     dies is replaced and its shard played again.
 
     Args:
-        shards: what to play.
-        player: who plays; sent once.
+        jobs: what to play, and who plays; a player is sent once.
         workers: Ray worker processes; 0 plays in this process and does not import Ray.
 
     Raises:
@@ -31,12 +30,12 @@ def play_shards(shards: Sequence[Shard], player: Player, workers: int = 0) -> It
     """
     workers = checked_integer("workers", workers, 0)
     if workers == 0:
-        yield from (play_shard(shard, player) for shard in shards)
+        yield from (play_shard(shard, player) for shard, player in jobs)
         return
-    yield from _play_on_ray(shards, player, workers)
+    yield from _play_on_ray(jobs, workers)
 
 
-def _play_on_ray(shards: Sequence[Shard], player: Player, workers: int) -> Iterator[ShardResult]:
+def _play_on_ray(jobs: Sequence[tuple[Shard, Player]], workers: int) -> Iterator[ShardResult]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
@@ -45,8 +44,8 @@ def _play_on_ray(shards: Sequence[Shard], player: Player, workers: int) -> Itera
         ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         remote = ray.remote(num_cpus=1, max_retries=RETRIES)(play_shard)
-        shared = ray.put(player)
-        for reference in [remote.remote(shard, shared) for shard in shards]:
+        shared = {id(player): ray.put(player) for player in {id(player): player for _, player in jobs}.values()}
+        for reference in [remote.remote(shard, shared[id(player)]) for shard, player in jobs]:
             try:
                 result: ShardResult = ray.get(reference)
             except ray.exceptions.RayTaskError as error:

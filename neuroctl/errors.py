@@ -21,7 +21,7 @@ class UnknownNameError(NeuroctlError):
             known: every name that exists.
         """
         names = sorted(set(known))
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(str(name), names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         super().__init__(f"unknown {kind} {name!r}; {hint}known: {', '.join(names) or 'none'}")
         self._asked = kind, name, names

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from .distributed import play_shards
 from .progress import NoProgress, Progress
-from .rollouts import Player, choose_env, find_player, make_shards
+from .rollouts import Player, choose_env, find_player, find_players, make_shards
 from .statistics import Interval, iqm, stratified_bootstrap
 from .storage import atomic_write
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What E episodes came to.
+    """What E episodes came to; of a population, each member's N episodes, one member after the other.
 
     Attributes:
         source: who played.
@@ -32,6 +32,7 @@ class Evaluation:
         returns: sum of rewards, `[E]`.
         lengths: control steps, `[E]`.
         final: what the environment says of the finished episodes, such as `success`, each `[E]`.
+        members: which member of a population played each episode, `[E]`; None where there is but one policy.
     """
 
     source: str
@@ -42,14 +43,24 @@ class Evaluation:
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
     final: dict[str, NDArray[np.float64]]
+    members: NDArray[np.int64] | None = None
 
     def interval(self) -> Interval:
-        """Interquartile mean of the return with a 95 % bootstrap interval over episodes (one training seed)."""
-        return stratified_bootstrap(self.returns, iqm)
+        """Interquartile mean of the return with a 95 % bootstrap interval.
+
+        Over episodes of the one policy, or over the mean returns of the members of a population.
+        """
+        return stratified_bootstrap(self.of_members(self.returns), iqm)
+
+    def of_members(self, values: NDArray[Any]) -> NDArray[Any]:
+        """`values` `[E]`, or their mean over the episodes of each member of a population, without NaN, `[M]`."""
+        if self.members is None:
+            return values
+        return np.array([np.nanmean(values[self.members == m]) for m in np.unique(self.members)])
 
     def summary(self) -> dict[str, Any]:
         """The figures as plain values, for JSON and tables. `success` is absent where the task defines none."""
-        interval = self.interval()
+        interval, unit = self.interval(), "episodes of one policy" if self.members is None else "members of one run"
         result: dict[str, Any] = {
             "source": self.source,
             "checkpoint": self.checkpoint,
@@ -60,11 +71,16 @@ class Evaluation:
             "return_iqm": interval.value,
             "return_iqm_low": interval.low,
             "return_iqm_high": interval.high,
-            "interval": f"{interval.level:.0%} bootstrap over {interval.count} episodes of one policy",
+            "interval": f"{interval.level:.0%} bootstrap over {interval.count} {unit}",
             "length_mean": float(self.lengths.mean()),
         }
         if "success" in self.final:
             result["success_rate"] = float(np.nanmean(self.final["success"]))
+        if self.members is not None:
+            result["members"] = self.members.tolist()
+            result["member_returns"] = self.of_members(self.returns).tolist()
+            if "success" in self.final:
+                result["member_success_rates"] = self.of_members(self.final["success"]).tolist()
         result["returns"] = self.returns.tolist()
         result["lengths"] = self.lengths.tolist()
         result["seeds"] = list(self.seeds)
@@ -97,12 +113,13 @@ def evaluate(
     env_id: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     checkpoint: str | int = "latest",
+    member: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Play `episodes` fixed episodes and report them.
 
     Every environment plays equally many episodes, so short ones are not over-represented. Episodes are the same for
-    every player and for any number of workers.
+    every player, for every member of a population, and for any number of workers.
 
     Args:
         source: a run folder, `"expert"`, `"random"` or `"zero"`.
@@ -113,20 +130,23 @@ def evaluate(
         env_id: environment; the run's own when absent.
         env_kwargs: options that differ from the run's own.
         checkpoint: `"latest"`, `"best"` or a step.
+        member: of a run that trained a population, the one that plays; each plays all episodes when None.
         progress: told of finished episodes.
 
     Raises:
         NeuroctlError: something asked for does not exist or does not fit.
     """
-    player, run = find_player(source, checkpoint)
+    players, run = find_players(source, checkpoint)
+    if member is not None:
+        players = [find_player(source, checkpoint, member)[0]]
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
-    return evaluate_player(
-        player, env_id, kwargs, shifts, episodes=episodes, workers=workers, seed=seed, progress=progress
+    return evaluate_players(
+        players, env_id, kwargs, shifts, episodes=episodes, workers=workers, seed=seed, progress=progress
     )
 
 
-def evaluate_player(
-    player: Player,
+def evaluate_players(
+    players: Sequence[Player],
     env_id: str,
     env_kwargs: Mapping[str, Any],
     shifts: Sequence[str] = (),
@@ -136,22 +156,25 @@ def evaluate_player(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """`evaluate`, for a player in memory."""
-    shards = make_shards(env_id, env_kwargs, shifts, episodes, seed)
+    """`evaluate`, for a player or the members of a population in memory."""
+    jobs = [(s, player) for player in players for s in make_shards(env_id, env_kwargs, shifts, episodes, seed)]
     progress = progress or NoProgress()
     results = []
-    for shard, result in zip(shards, play_shards(shards, player, workers), strict=True):
+    for (shard, _), result in zip(jobs, play_shards(jobs, workers), strict=True):
         results.append(result)
         progress.advance(shard.count)
     keys = sorted({key for result in results for key in result.final})  # some are said of some episodes only
     final = {k: np.concatenate([r.final.get(k, np.full(len(r.returns), np.nan)) for r in results]) for k in keys}
+    members = [player.member for _, player in jobs]
+    counts = [shard.count for shard, _ in jobs]
     return Evaluation(
-        source=player.name,
-        checkpoint=player.checkpoint,
+        source=players[0].name,
+        checkpoint=players[0].checkpoint,
         env_id=env_id,
         shifts=tuple(shifts),
-        seeds=tuple(s for shard in shards for s in shard.seeds[: shard.count]),
+        seeds=tuple(s for shard, _ in jobs for s in shard.seeds[: shard.count]),
         returns=np.concatenate([r.returns for r in results]),
         lengths=np.concatenate([r.lengths for r in results]),
         final=final,
+        members=None if None in members else np.repeat(np.array(members, np.int64), counts),
     )

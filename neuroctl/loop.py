@@ -131,17 +131,10 @@ class ClosedLoop:
         Raises:
             NonFiniteError: names the step, the row and the field, and where the last steps were written.
         """
-        for key, array in _leaves(name, value):
-            if array.dtype.kind != "f":
-                continue
-            with np.errstate(over="ignore", invalid="ignore"):
-                total = np.add.reduce(array, axis=None)
-            if not np.isfinite(total):
-                bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-                if len(bad):
-                    raise NonFiniteError(
-                        f"{key} of row {bad[0]} is not finite at step {self.step_index}{self.write_dump()}"
-                    )
+        for key, array in [(name, value)] if isinstance(value, np.ndarray) else _leaves(name, value):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                row = np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1))
+                raise NonFiniteError(f"{key} of row {row} is not finite at step {self.step_index}{self.write_dump()}")
 
     def write_dump(self) -> str:
         """Write the last steps to the dump folder; a phrase that says where, empty when there is none."""

@@ -117,6 +117,7 @@ def dataset_info(
     seed: int,
     width: int,
     checkpoint: int | None = None,
+    member: int | None = None,
     learning: bool = False,
 ) -> DatasetInfo:
     """Describe a recording that is about to be made in `env`."""
@@ -132,5 +133,6 @@ def dataset_info(
         state_every=STATE_EVERY,
         versions=versions(),
         checkpoint=checkpoint,
+        member=member,
         learning=learning,
     )

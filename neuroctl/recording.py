@@ -50,6 +50,7 @@ class DatasetInfo:
         shifts: the shift stack, `"name:severity"`.
         agent: `"expert"`, `"random"`, `"zero"` or the run folder.
         checkpoint: step of the run's checkpoint that acted; absent for scripted agents.
+        member: which agent of a population acted; absent where there was but one.
         policy_hash: SHA-256 of the policy's parameters; empty for scripted agents.
         model_hash: SHA-256 of the simulator's model; empty where the environment gives none.
         seed: root seed of the episodes.
@@ -71,6 +72,7 @@ class DatasetInfo:
     state_every: int
     versions: dict[str, str]
     checkpoint: int | None = None
+    member: int | None = None
     learning: bool = False
     format: int = FORMAT
 

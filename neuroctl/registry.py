@@ -64,6 +64,10 @@ cells = Registry("cell")
 """Recurrent cells: `name -> function`, called as `make(config, seed)` with the agent's configuration; one with a
 parameter `outputs` also gets the number of outputs of the policy's head."""
 
+rules = Registry("learning rule")
+"""Learning rules of plastic synapses: `name -> function`, called with the options of the rule, which returns what makes
+the synapses of a projection (`neuroctl.agents.spiking.RuleFactory`)."""
+
 presets = Registry("preset")
 """Experiments: `name -> function` without arguments that returns a `TrainConfig`."""
 

@@ -108,7 +108,7 @@ def replay(
     if checkpoint is None:
         recorded = recording.info.checkpoint if source is None else None
         checkpoint = "latest" if recorded is None else recorded
-    player, _ = find_player(recording.info.agent if source is None else source, checkpoint)
+    player, _ = find_player(source or recording.info.agent, checkpoint, recording.info.member)
     return _replay_policy(recording, numbers, player, progress)
 
 

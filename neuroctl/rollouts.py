@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import registry
-from .checks import checked_integer
+from .checks import checked_integer, checked_path, shown, shown_space
 from .config import TrainConfig
 from .contracts import Agent, Info, Listener, Observation, Step
 from .errors import NeuroctlError
@@ -44,14 +44,16 @@ class Player:
     Attributes:
         name: `"expert"`, `"random"`, `"zero"`, or the run folder.
         config: of the run.
-        state: the agent's `state_dict`.
+        state: the agent's `state_dict`, of one member.
         checkpoint: the step it stems from.
+        member: which agent of a population it is; None where there is but one.
     """
 
     name: str
     config: TrainConfig | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: int | None = None
+    member: int | None = None
 
     def make(self, env: Vector) -> Agent:
         """The agent, for one environment."""
@@ -61,6 +63,7 @@ class Player:
         for kind in ("observation", "action"):
             there, found = getattr(trained, kind), getattr(here, kind)
             if (there.shape, there.dtype) != (found.shape, found.dtype):
+                there, found = shown_space(there), shown_space(found)
                 raise NeuroctlError(f"{self.name} was trained with {kind}s of {there}; the environment has {found}")
         return agent_with(self.config, trained, self.state)
 
@@ -182,21 +185,54 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def find_player(source: str | Path, checkpoint: str | int = "latest") -> tuple[Player, Run | None]:
+def trained_players(
+    name: str, config: TrainConfig, state: Mapping[str, Any], checkpoint: int | None = None
+) -> list[Player]:
+    """The players in an agent's `state_dict`: one, or each member of a population."""
+    agent = registry.agents.load(config.agent.name)
+    count = agent.members(state)
+    if count == 1:
+        return [Player(name, config, state, checkpoint)]
+    return [Player(name, config, agent.member_state(state, m), checkpoint, m) for m in range(count)]
+
+
+def find_player(
+    source: str | Path, checkpoint: str | int = "latest", member: int | None = None
+) -> tuple[Player, Run | None]:
     """The player called `source`: `"expert"`, `"random"`, `"zero"` or a run folder.
+
+    Args:
+        source: its name.
+        checkpoint: of the run: `"latest"`, `"best"` or a step.
+        member: of a population; its first when None.
+
+    Raises:
+        NeuroctlError: as `find_players`, or there is no such member.
+    """
+    players, run = find_players(source, checkpoint)
+    if member is None:
+        return players[0], run
+    if players[0].member is None:
+        raise NeuroctlError(f"member {shown(member)} has no effect: {str(source)!r} is no population")
+    return players[checked_integer("member", member, 0, len(players) - 1)], run
+
+
+def find_players(source: str | Path, checkpoint: str | int = "latest") -> tuple[list[Player], Run | None]:
+    """The player called `source`, or every member of the population that was trained in the run folder `source`.
 
     Raises:
         NeuroctlError: neither a name nor a run folder, or a checkpoint of a scripted agent.
     """
+    source = checked_path("source", source)
     if str(source) in NAMES:
         if checkpoint != "latest":
             raise NeuroctlError(f"checkpoint {checkpoint!r} has no effect: {str(source)!r} is a scripted agent")
-        return Player(str(source)), None
+        return [Player(str(source))], None
     if not (Path(source) / "config.json").is_file():
         raise NeuroctlError(f"{str(source)!r} is neither a run folder nor one of {', '.join(NAMES)}")
     run = Run(source)
     step, trees = run.checkpoints.load(checkpoint)
-    return Player(str(Path(source).resolve()), run.config, trees["agent"], step), run
+    return trained_players(str(Path(source).resolve()), run.config, trees["agent"], step), run
 
 
 def choose_env(run: Run | None, env_id: str | None, env_kwargs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
@@ -222,6 +258,7 @@ def record(
     checkpoint: str | int = "latest",
     width: int | None = None,
     learn: bool = False,
+    member: int | None = None,
     progress: Progress | None = None,
 ) -> Recording:
     """Record episodes; a recording that was interrupted is completed, and damaged episodes are recorded again.
@@ -237,12 +274,13 @@ def record(
         checkpoint: of the run.
         width: rows that step together; 16 when None, 1 when the agent learns.
         learn: the agent goes on learning, from one episode to the next, and what it learned can be replayed.
+        member: who plays of a run that trained a population; its first when None.
         progress: told of each finished episode.
 
     Raises:
         NeuroctlError: something asked for does not exist or does not fit; a new recording without episodes is removed.
     """
-    player, run = find_player(source, checkpoint)
+    player, run = find_player(source, checkpoint, member)
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
     return record_player(
         player, out, env_id, kwargs, shifts, episodes=episodes, seed=seed, width=width, learn=learn, progress=progress
@@ -281,6 +319,7 @@ def record_player(
         seed=seed,
         width=width,
         checkpoint=player.checkpoint,
+        member=player.member,
         learning=learn,
     )
     is_new = is_unused(Path(out))

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import registry
 from .checkpoint import Checkpoints
+from .checks import checked_first, checked_integer, checked_path
 from .config import TrainConfig, to_json, train_config_from_json
 from .contracts import Agent, Observation, Spaces, map_observation
 from .errors import DamagedFileError, FormatVersionError, NeuroctlError
@@ -39,7 +40,7 @@ class Run:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = checked_path("a run folder", path)
         if not (self.path / "config.json").is_file():
             raise NeuroctlError(f"no run at {self.path}: it holds no config.json")
         content = read_json(self.path / "config.json")
@@ -151,17 +152,15 @@ class Controller:
 
         Raises:
             NeuroctlError: the observation has another shape or other values than the controller was trained on, or
-                `first` has another shape.
+                `first` is no truth value, nor one for each observation.
         """
         single, width = _batch(obs, self.spaces.observation)
         batched = map_observation(_add_axis, obs) if single else obs
         _check_values(batched, self.spaces.observation)
-        if np.shape(first) not in ((), (width,)):
-            raise NeuroctlError(f"first has shape {np.shape(first)}; expected () or ({width},)")
+        mask = checked_first(first, width)
         if width != self._width:
             self.agent.begin(width, self.config.seed)
-            self._width, first = width, True
-        mask = np.broadcast_to(np.asarray(first, dtype=np.bool_), (width,))
+            self._width, mask = width, checked_first(True, width)
         action = self.agent.act(batched, mask)
         return action[0] if single else action
 
@@ -211,14 +210,20 @@ def _check_values(obs: Observation, space: gym.Space[Any]) -> None:
         raise NeuroctlError(f"observation lies in [{array.min()}, {array.max()}]; trained on values in [{low}, {high}]")
 
 
-def load(path: str | Path, checkpoint: str | int = "latest") -> Controller:
+def load(path: str | Path, checkpoint: str | int = "latest", member: int = 0) -> Controller:
     """The trained controller of a run.
 
     Args:
         path: run folder.
         checkpoint: `"latest"`, `"best"` or a step.
+        member: which agent, of a run that trained a population.
+
+    Raises:
+        NeuroctlError: there is no such run, checkpoint or member.
     """
     run = Run(path)
     _, trees = run.checkpoints.load(checkpoint)
+    agent, state = registry.agents.load(run.config.agent.name), trees["agent"]
+    member = checked_integer("member", member, 0, agent.members(state) - 1)
     spaces = environment_spaces(run.config)
-    return Controller(agent_with(run.config, spaces, trees["agent"]), run.config, spaces)
+    return Controller(agent_with(run.config, spaces, agent.member_state(state, member)), run.config, spaces)

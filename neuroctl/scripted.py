@@ -6,6 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from .checks import shown_space
 from .contracts import Agent, Observation
 from .errors import NeuroctlError, UnknownNameError
 from .streams import stream
@@ -24,7 +25,7 @@ class ScriptedAgent(Agent):
         self._env = env
         self._space = spaces_of(env).action
         if name != "expert" and not isinstance(self._space, (spaces.Box, spaces.Discrete)):
-            raise NeuroctlError(f"the {name} agent knows Box and Discrete actions, not {self._space}")
+            raise NeuroctlError(f"the {name} agent knows Box and Discrete actions, not {shown_space(self._space)}")
 
     def begin(self, num_envs: int, seed: int) -> None:
         """Key the rows' random streams by (`seed`, row)."""

@@ -66,7 +66,8 @@ class Shift:
         values = np.asarray(given)
         if values.dtype == object:
             raise TypeError("not numbers, or too large")
-        return values * value
+        with np.errstate(over="ignore"):  # the environment names an infinite factor
+            return values * value
 
     @classmethod
     def options(cls, env_id: str, options: Mapping[str, Any], severity: int) -> dict[str, Any]:

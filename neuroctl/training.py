@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +16,15 @@ from typing import Any
 
 from . import registry
 from .config import DemonstrationsConfig, TrainConfig
-from .contracts import Agent, Spaces
+from .contracts import Agent, Listener, Spaces
+from .episode_metrics import EpisodeMetrics
 from .errors import NeuroctlError, NonFiniteError
-from .evaluation import evaluate_player
+from .evaluation import evaluate_players
 from .loop import ClosedLoop
 from .metrics import Metrics
 from .progress import NoProgress, Progress
 from .recording import Recording
-from .rollouts import Player, record_player
+from .rollouts import Player, record_player, trained_players
 from .run import Run, environment_spaces, make_agent
 from .storage import atomic_write, only_writer
 from .streams import derive_seed
@@ -50,6 +51,7 @@ def train(
     resume: str | Path | None = None,
     out: str | Path | None = None,
     progress: MakeProgress | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Run:
     """Train an agent, or go on with a run that was stopped.
 
@@ -61,6 +63,7 @@ def train(
         resume: a run folder.
         out: folder of a new run; `runs/<preset>/<timestamp>-s<seed>` when absent.
         progress: makes progress displays.
+        listeners: watch the loop of an agent that learns in it, from the step the run goes on from.
 
     Raises:
         NeuroctlError: a mistake in the configuration.
@@ -82,7 +85,7 @@ def train(
         raise NeuroctlError(f"give a TrainConfig (registry.presets.load(NAME)()) or a run to resume, not {config!r}")
     try:
         with only_writer(run.path, "trained"):
-            _Trainer(run, progress or _silent).go()
+            _Trainer(run, progress or _silent, listeners).go()
     except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
         raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
     return run
@@ -188,8 +191,10 @@ def _silent(label: str, total: int, unit: str) -> Iterator[Progress]:
 class _Trainer:
     """One call of `train`. Either `loop` drives an environment or the agent learns from `rounds` of recordings."""
 
-    def __init__(self, run: Run, progress: MakeProgress) -> None:
+    def __init__(self, run: Run, progress: MakeProgress, listeners: Sequence[Listener]) -> None:
         self.run, self.config, self.progress = run, run.config, progress
+        self.episodes = EpisodeMetrics()
+        self.listeners = [self.episodes, *listeners]
         self.best = float("-inf")
         self.rounds: list[Recording] = []
         self.recent: deque[dict[str, float]] = deque(maxlen=DUMPED_UPDATES)
@@ -214,8 +219,9 @@ class _Trainer:
         try:
             if step:
                 self.metrics.load_state_dict(trees["trainer"]["metrics"])
-            self._save(step)
-            self._run(step)
+            with contextlib.nullcontext() if self.loop is None else self.loop.listening():
+                self._save(step)
+                self._run(step)
         finally:
             self.metrics.close()
             if self.loop is not None:
@@ -225,7 +231,7 @@ class _Trainer:
 
     def _make_loop(self) -> ClosedLoop:
         env = make_env(self.config.env.id, self.config.num_envs or NUM_ENVS, self.config.env.kwargs())
-        loop = ClosedLoop(env, self.agent, dump=self.run.path / "dump")
+        loop = ClosedLoop(env, self.agent, self.listeners, dump=self.run.path / "dump")
         loop.begin(self.config.seed)
         return loop
 
@@ -276,6 +282,7 @@ class _Trainer:
         self.agent.load_state_dict(trees["agent"])
         if self.loop is not None:
             self.loop.load_state_dict(trees["loop"])
+            self.episodes.load_state_dict(trees["episodes"])
             self._reseed(step)
         self.saved_step = step
 
@@ -290,7 +297,7 @@ class _Trainer:
         }
         trees = {"agent": self.agent.state_dict(), "trainer": trainer}
         if self.loop is not None:
-            trees["loop"] = self.loop.state_dict()
+            trees["loop"], trees["episodes"] = self.loop.state_dict(), self.episodes.state_dict()
         self.run.checkpoints.save(step, trees, best=best)
         self.saved_step = step
         self._reseed(step)
@@ -298,6 +305,7 @@ class _Trainer:
     def _reseed(self, step: int) -> None:
         if step and self.loop is not None and not can_restore(self.loop.env):
             self.loop.reseed(derive_seed(self.config.seed, f"reseed/{step}"))
+            self.episodes.restart(self.loop.num_envs)
 
     # -- the work ----------------------------------------------------------------------------------------------
 
@@ -321,6 +329,8 @@ class _Trainer:
         try:
             if self.loop is not None:
                 self.loop.step()
+                for figures in self.episodes.ended():
+                    self.metrics.add(figures, step + 1)
         except NonFiniteError as error:
             raise self._stopped(error) from None
         try:
@@ -347,10 +357,10 @@ class _Trainer:
         extra: dict[str, float] = {}
         best = False
         if every and (step % every == 0 or step >= self.config.steps):
-            player = Player("training", self.config, self.agent.state_dict())
+            players = trained_players("training", self.config, self.agent.state_dict())
             seed = derive_seed(self.config.seed, "evaluation")
             env_id, kwargs = self.run.environment()
-            result = evaluate_player(player, env_id, kwargs, episodes=EVALUATION_EPISODES, seed=seed)
+            result = evaluate_players(players, env_id, kwargs, episodes=EVALUATION_EPISODES, seed=seed)
             extra["evaluation/return"] = float(result.returns.mean())
             best = extra["evaluation/return"] > self.best
             self.best = max(self.best, extra["evaluation/return"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -64,6 +64,8 @@ def make_env(
     Raises:
         NeuroctlError: unknown environment, option or shift, or a shift that does not fit the environment.
     """
+    if not isinstance(env_id, str):
+        raise NeuroctlError(f"an environment is named by its Gymnasium id such as 'CartPole-v1', got {shown(env_id)}")
     options = environment_options(kwargs)
     if not isinstance(options.get("dynamics", {}), Mapping | None):
         raise NeuroctlError(f"dynamics must be a dict such as {{'gain': 0.8}}, got {shown(options['dynamics'])}")
@@ -145,10 +147,8 @@ def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
     except (TypeError, ValueError, OverflowError) as error:
         if not options:
             raise
-        known = _known_options(spec)
-        for name in options if known else ():
-            if name not in known:
-                raise UnknownNameError(f"{env_id} option", name, known) from None
+        if unknown := unknown_option(env_id, options, _options_of(spec)):
+            raise unknown from None
         raise NeuroctlError(f"{env_id} refuses its options {shown(options, 300)}: {error}") from error
     except ModuleNotFoundError as error:
         raise NeuroctlError(f"{env_id} needs the package {error.name!r}, which is not installed") from None
@@ -156,14 +156,34 @@ def _make(env_id: str, num_envs: int, options: dict[str, Any]) -> Vector:
         raise NeuroctlError(f"{env_id}: {error}") from None
 
 
-def _known_options(spec: EnvSpec) -> set[str]:
-    """Names of the options that an environment's maker lists; empty when it takes others too."""
+def _options_of(spec: EnvSpec) -> set[str] | None:
+    """Names of an environment's options; None when it takes any."""
     point: Any = spec.vector_entry_point or spec.entry_point
-    parameters = inspect.signature(load_env_creator(point) if isinstance(point, str) else point).parameters
+    known = listed_options(load_env_creator(point) if isinstance(point, str) else point)
+    if known is None or spec.vector_entry_point:
+        return known
+    return known | {"max_episode_steps", "disable_env_checker"}
+
+
+def listed_options(maker: Callable[..., Any]) -> set[str] | None:
+    """Names of the options that a maker of environments lists; None when it takes any."""
+    parameters = inspect.signature(maker).parameters
     if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return set()
-    of_gymnasium = set() if spec.vector_entry_point else {"max_episode_steps", "disable_env_checker"}
-    return parameters.keys() - {"num_envs"} | of_gymnasium
+        return None
+    return parameters.keys() - {"self", "num_envs"}
+
+
+def unknown_option(owner: str, options: Iterable[str], known: Collection[str] | None) -> UnknownNameError | None:
+    """What to say of the first of `options` that `owner` does not have; None if it has them all.
+
+    Args:
+        owner: whose options they are, such as an environment's id.
+        options: names.
+        known: names that exist; None if any does.
+    """
+    if known is None:
+        return None
+    return next((UnknownNameError(f"{owner} option", name, known) for name in options if name not in known), None)
 
 
 def _to_contract(env: Vector, env_id: str) -> Vector:
@@ -176,8 +196,10 @@ def _to_contract(env: Vector, env_id: str) -> Vector:
 
 
 def spaces_of(env: Vector) -> Spaces:
-    """The spaces of one row."""
-    return Spaces(env.single_observation_space, env.single_action_space)
+    """The spaces of one row, and the control step: the environment's `control_dt_s`, or one over its frame rate."""
+    fps = env.metadata.get("render_fps")
+    dt_s = getattr(env.unwrapped, "control_dt_s", 1 / fps if fps else None)
+    return Spaces(env.single_observation_space, env.single_action_space, dt_s)
 
 
 def _find(env: Vector, name: str) -> Any:

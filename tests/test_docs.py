@@ -28,7 +28,7 @@ def workspace(tmp_path, monkeypatch):
     """An empty folder to work in; names that the documents register are forgotten afterwards."""
     import gymnasium
 
-    kinds = (registry.agents, registry.cells, registry.presets, registry.shifts)
+    kinds = (registry.agents, registry.cells, registry.presets, registry.rules, registry.shifts)
     before = [dict(kind.entries) for kind in kinds], dict(gymnasium.registry)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -87,6 +87,18 @@ def test_every_block_about_the_event_camera_runs(capsys):
     assert len(scope["events"]) > 1000
     assert scope["counts"].sum() > 1000
     assert all(len(events) for events in scope["env"].camera.events(Batch(scope["env"], np.arange(2))))
+
+
+def test_every_block_about_spore_runs(workspace, capsys):
+    scope: dict[str, Any] = {}
+    for language, text in blocks(ROOT / "docs/spore.md"):
+        if language == "python":
+            exec(compile(text, "spore.md", "exec"), scope)
+        for command in text.splitlines() if language == "console" else ():
+            words = [{"16": "2", "180000": "100"}.get(word, word) for word in shlex.split(command)[1:]]
+            words += ["--episodes", "2", "--option", "max_steps=50"] if words[0] == "evaluate" else []
+            assert cli.main(words) == 0, f"{command}\n{capsys.readouterr().err}"
+    assert scope["controller"].network.rules["eye->hidden"].theta.shape == (4, 32, 20)
 
 
 def test_the_readme_names_programs_and_presets_that_exist():

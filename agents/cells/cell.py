@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError
 
 from ..connectivity import RecurrentWeights
-from ..wiring import Wiring
+from ..wiring import Wiring, checked_wiring
 
 State = Any
 """A tensor `[B, H]`, or a tuple of states."""
@@ -41,16 +42,12 @@ class Cell(nn.Module, ABC):
 
     def __init__(self, input_size: int, hidden_size: int, wiring: Wiring | None = None) -> None:
         super().__init__()
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if not isinstance(value, int) or value < 1:
-                raise NeuroctlError(f"{name} must be an integer >= 1, got {value!r}")
-        self.input_size = input_size
-        self.hidden_size = hidden_size
+        self.input_size = checked_integer("input_size", input_size, 1)
+        self.hidden_size = checked_integer("hidden_size", hidden_size, 1)
         self.motors = None
         self.register_buffer("input_mask", None)
         if wiring is not None:
-            if not isinstance(wiring, Wiring):
-                raise NeuroctlError(f"wiring must be a Wiring; got {type(wiring).__name__}; see Wiring.from_ncps")
+            wiring = checked_wiring(wiring)
             if (wiring.inputs, wiring.units) != (input_size, hidden_size):
                 raise NeuroctlError(
                     f"the wiring has {wiring.inputs} inputs and {wiring.units} neurons; this cell has input_size = "
@@ -162,10 +159,12 @@ class Cell(nn.Module, ABC):
         """Refuse arguments that do not fit: `x [..., D]` with `dims` dimensions, the others `[...]`.
 
         Raises:
-            NeuroctlError: names the shape, dtype or value given and the one expected.
+            NeuroctlError: names the kind, shape, dtype or value given and the one expected.
         """
+        form = "[T, B, D]" if dims == 3 else "[B, D]"
+        if not isinstance(x, Tensor):
+            raise NeuroctlError(f"input is a {type(x).__name__}; expected a tensor {form}")
         if x.dim() != dims or x.shape[-1] != self.input_size:
-            form = "[T, B, D]" if dims == 3 else "[B, D]"
             raise NeuroctlError(f"input has shape {list(x.shape)}; expected {form} with D = {self.input_size}")
         if 0 in x.shape[:-1]:
             raise NeuroctlError(f"input has shape {list(x.shape)}; T and B must be >= 1")
@@ -173,7 +172,11 @@ class Cell(nn.Module, ABC):
         if x.dtype != dtype:
             raise NeuroctlError(f"input has dtype {x.dtype}; expected {dtype}, that of the parameters")
         for name, value in (("first", first), ("timespans", timespan)):
-            if value is not None and value.shape != x.shape[:-1]:
+            if value is None:
+                continue
+            if not isinstance(value, Tensor):
+                raise NeuroctlError(f"{name} is a {type(value).__name__}; expected a tensor {list(x.shape[:-1])}")
+            if value.shape != x.shape[:-1]:
                 raise NeuroctlError(f"{name} has shape {list(value.shape)}; expected {list(x.shape[:-1])}")
         if first is not None and first.dtype != torch.bool:
             raise NeuroctlError(f"first has dtype {first.dtype}; expected torch.bool")
@@ -209,7 +212,12 @@ class Cell(nn.Module, ABC):
 
 
 def zeros_like_parameters(cell: Cell, batch_size: int, size: int) -> Tensor:
-    """Zeros `[batch_size, size]` with the dtype and device of the cell's parameters."""
+    """Zeros `[batch_size, size]` with the dtype and device of the cell's parameters.
+
+    Raises:
+        NeuroctlError: a batch size that is no integer >= 1.
+    """
+    batch_size = checked_integer("batch_size", batch_size, 1)
     return torch.zeros(batch_size, size, dtype=cell.like.dtype, device=cell.like.device)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
@@ -275,10 +276,8 @@ def _check_backbone(
     factorised: Sequence[str] | None,
     wiring: Wiring | None,
 ) -> None:
-    if not isinstance(units, int) or units < 0:
-        raise NeuroctlError(f"backbone_units must be an integer >= 0 (0 for no backbone); got {units!r}")
-    if not isinstance(layers, int) or layers < 1:
-        raise NeuroctlError(f"backbone_layers must be an integer >= 1; got {layers!r}")
+    checked_integer("backbone_units", units, 0)
+    checked_integer("backbone_layers", layers, 1)
     if units == 0 and layers != 1:
         raise NeuroctlError(f"backbone_layers={layers} does nothing without a backbone (backbone_units=0)")
     if units and not (recurrent is None and factorised is None and wiring is None):

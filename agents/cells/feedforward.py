@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError
 
 from .cell import Cell, zeros_like_parameters
@@ -22,10 +23,8 @@ class FeedForward(Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, frame_stack: int = 1) -> None:
         super().__init__(input_size, hidden_size)
-        if not isinstance(frame_stack, int) or frame_stack < 1:
-            raise NeuroctlError(f"frame_stack must be an integer >= 1, got {frame_stack!r}")
-        self.frame_stack = frame_stack
-        self.layer = nn.Linear(frame_stack * input_size, hidden_size)
+        self.frame_stack = checked_integer("frame_stack", frame_stack, 1)
+        self.layer = nn.Linear(self.frame_stack * self.input_size, self.hidden_size)
 
     @property
     def like(self) -> Tensor:

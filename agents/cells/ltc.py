@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
@@ -83,9 +84,7 @@ class LTC(Cell):
             NeuroctlError: a value outside its range.
         """
         super().__init__(input_size, hidden_size, wiring)
-        if not isinstance(unfolds, int) or unfolds < 1:
-            raise NeuroctlError(f"unfolds must be an integer >= 1; got {unfolds!r}")
-        self.unfolds = unfolds
+        self.unfolds = checked_integer("unfolds", unfolds, 1)
         D, H = input_size, hidden_size
         self.gleak, self.vleak, self.cm = (_uniform(name, H) for name in ("gleak", "vleak", "cm"))
         self.sensory_w, self.sensory_sigma, self.sensory_mu = (_uniform(name, H, D) for name in ("w", "sigma", "mu"))

@@ -88,7 +88,7 @@ class NcpsCell(Cell):
         return y, (h, c) if mixed else h
 
     def _check(self, state: State, x: Tensor) -> None:
-        if self.module.use_mixed and (isinstance(state, Tensor) or len(state) != 2):
+        if self.module.use_mixed and (not isinstance(state, (tuple, list)) or len(state) != 2):
             raise NeuroctlError("the state of an ncps module with mixed memory is a tuple of two tensors [B, H]")
         for part in state if self.module.use_mixed else (state,):
             self.check_state(part, x)

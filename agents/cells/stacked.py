@@ -1,6 +1,6 @@
 """Cells on top of each other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
@@ -25,6 +25,9 @@ class Stacked(Cell):
         Raises:
             NeuroctlError: none is given, one is no cell, or the sizes of neighbours do not fit.
         """
+        if not isinstance(cells, Iterable):
+            raise NeuroctlError(f"Stacked takes a list of cells; got {type(cells).__name__}")
+        cells = list(cells)
         for cell in cells:
             if not isinstance(cell, Cell):
                 raise NeuroctlError(f"Stacked takes cells; got {type(cell).__name__}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..wiring import Wiring
+from ..wiring import Wiring, checked_wiring
 from .cell import Cell
 from .ltc import LTC
 from .stacked import Stacked
@@ -25,8 +25,9 @@ def wired(make: Callable[..., Cell], wiring: Wiring, **options: Any) -> Cell:
         **options: further arguments of the cell; a CfC needs `backbone_units=0`.
 
     Raises:
-        NeuroctlError: the wiring cannot be split into layers, or an option does not fit.
+        NeuroctlError: it is no wiring or cannot be split into layers, or an option does not fit.
     """
+    wiring = checked_wiring(wiring)
     if make is LTC:
         return LTC(wiring.inputs, wiring.units, wiring=wiring, **options)
     cells = [make(part.inputs, part.units, wiring=part, **options) for part in wiring.split()]

@@ -15,7 +15,7 @@ spikes_out = network.step(spikes_in, reward)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -26,15 +26,8 @@ from neuroctl.streams import checked_seed, derive_seed
 
 from .network_kernels import Memory, Wiring, run_network
 from .neuron_kernels import MOST_SPIKES
-from .neurons import (
-    NeuronState,
-    PoissonDoubleExpNeurons,
-    check_arrays,
-    checked_counts,
-    checked_dtype,
-    checked_signal,
-)
-from .plasticity import PlasticityRule, State, checked_real
+from .neurons import NeuronState, PoissonDoubleExpNeurons, check_arrays, checked_counts, checked_signal
+from .plasticity import PlasticityRule, State, checked_dtype, checked_real
 from .projections import RECEPTORS, Population, Projection, draw_synapses, draw_weights
 
 INPUT = "input"
@@ -43,6 +36,22 @@ MOST_STEPS = 1000
 """Steps that are simulated at a time: bounds the memory for random numbers."""
 
 Floats = NDArray[np.floating]
+
+
+class Seen(NamedTuple):
+    """What the rules are shown of steps that were simulated.
+
+    Attributes:
+        counts: spikes of the inputs, filled up to whole words `[T, B, 8 V]`.
+        before: spikes of the neurons in the step before `[B, N]`.
+        spikes: of the neurons `[T, B, N]`.
+        bap: back-propagating trace `[T, B, N]`.
+    """
+
+    counts: NDArray[np.uint8]
+    before: NDArray[np.uint8]
+    spikes: NDArray[np.uint8]
+    bap: Floats
 
 
 class SpikingNetwork:
@@ -76,7 +85,7 @@ class SpikingNetwork:
         rules: of each plastic projection, by its name `"source->target"`, with `#2` where it is not the first of that
             name: learning rate, temperature and statistics. After a change of their parameters by hand call
             `refresh_weights`.
-        activity: spikes `[T, B, N]` of each population in the last call of `step`.
+        activity: spikes `[T, B, N]` of each population in the last call of `step` or `run`.
     """
 
     def __init__(
@@ -106,7 +115,8 @@ class SpikingNetwork:
         self.num_outputs = self._populations[output].size
         self._make_neurons()
         self._make_projections()
-        self.activity = {name: np.zeros((0, self.batch_size, p.size), np.uint8) for name, p in populations.items()}
+        self._seen = self._nothing()
+        self.activity = self._by_population(self._seen.spikes)
 
     def _make_neurons(self) -> None:
         state = NeuronState.zeros(self.batch_size, self.num_neurons, self.dtype)
@@ -221,27 +231,71 @@ class SpikingNetwork:
                 changed.
             NonFiniteError: a reward that is NaN or infinite; nothing has changed.
         """
-        steps = len(np.atleast_1d(spikes_in))
-        given = checked_counts("spikes_in", spikes_in, (steps, self.batch_size, self.num_inputs), MOST_SPIKES)
-        counts = np.zeros((steps, self.batch_size, 8 * self._num_words), np.uint8)
-        counts[:, :, : self.num_inputs] = given
-        rewards = self._checked_reward(reward, steps)
+        counts = self._checked_counts(spikes_in)
+        rewards = self._checked_reward(reward, len(counts))
+        parts, done = [np.empty((0, self.batch_size, self.num_neurons), np.uint8)], 0
+        while done < len(counts):
+            number = min(len(counts) - done, self.steps_until_update)
+            now = slice(done, done + number)
+            self._run(counts[now])
+            parts.append(self._seen.spikes)
+            self._learn(rewards[now])
+            done += number
+        spikes = np.concatenate(parts)
+        self.activity = self._by_population(spikes)
+        return spikes[:, :, slice(*self._output)].copy()
+
+    @property
+    def steps_until_update(self) -> int:
+        """Steps after which weights change next; `MOST_STEPS` in a network without plastic synapses."""
+        return min((rule.steps_until_update for rule in self.rules.values()), default=MOST_STEPS)
+
+    def run(self, spikes_in: ArrayLike) -> NDArray[np.uint8]:
+        """Simulate T steps as `step` does, without learning; `learn` may follow and makes up for it.
+
+        Raises:
+            NeuroctlError: shapes that do not fit, or spikes that are no whole numbers; nothing has changed.
+        """
+        self._run(self._checked_counts(spikes_in))
+        self.activity = self._by_population(self._seen.spikes)
+        return self._seen.spikes[:, :, slice(*self._output)].copy()
+
+    def learn(self, reward: ArrayLike) -> None:
+        """Learn from the steps of the last `run`; what was run before and not learned from is lost to the rules.
+
+        Args:
+            reward: the reward signal in each of these steps `[T, B]`.
+
+        Raises:
+            NeuroctlError: another shape, nothing was run, or weights change before the end of these steps.
+            NonFiniteError: a reward that is NaN or infinite; nothing has changed.
+        """
+        steps = len(self._seen.spikes)
+        if not steps:
+            raise NeuroctlError("nothing to learn from: call run first, and learn once after it")
+        if steps > self.steps_until_update:
+            raise NeuroctlError(
+                f"weights change after {self.steps_until_update} steps, {steps} were run: run fewer, or call step"
+            )
+        self._learn(self._checked_reward(reward, steps))
+        self._seen = self._nothing()
+
+    def _run(self, counts: NDArray[np.uint8]) -> None:
+        """Simulate the steps of `counts`, and remember what the rules will be shown."""
+        steps = len(counts)
+        before = self._memory.spikes.copy()
         spikes = np.empty((steps, self.batch_size, self.num_neurons), np.uint8)
         bap = np.empty(spikes.shape, self.dtype)
-        done = 0
-        while done < steps:
-            until = {key: rule.steps_until_update for key, rule in self.rules.items()}
-            number = min(steps - done, MOST_STEPS, *until.values())
-            before = self._memory.spikes.copy() if self.rules else self._memory.spikes
-            self._simulate(counts, done, number, spikes, bap)
-            now = slice(done, done + number)
-            for key in self.rules:
-                self._learn(key, counts[now], before, spikes[now], bap[now], rewards[now])
-                if until[key] == number:
-                    self._take_weights(key)
-            done += number
-        self.activity = {name: spikes[:, :, lo:hi] for name, (lo, hi) in self._ranges.items()}
-        return spikes[:, :, slice(*self._output)].copy()
+        for start in range(0, steps, MOST_STEPS):
+            self._simulate(counts, start, min(steps - start, MOST_STEPS), spikes, bap)
+        self._seen = Seen(counts, before, spikes, bap)
+
+    def _nothing(self) -> Seen:
+        none = np.zeros((0, self.batch_size, self.num_neurons), np.uint8)
+        return Seen(none, none, none, none.astype(self.dtype))
+
+    def _by_population(self, spikes: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+        return {name: spikes[:, :, lo:hi] for name, (lo, hi) in self._ranges.items()}
 
     def _simulate(
         self, counts: NDArray[np.uint8], start: int, number: int, spikes: NDArray[np.uint8], bap: Floats
@@ -249,8 +303,7 @@ class SpikingNetwork:
         """Run the kernel for `number` steps from step `start` of this call."""
         uniforms = np.empty((self.batch_size, number * self.num_neurons))
         for name, (lo, hi) in self._ranges.items():
-            for b in range(self.batch_size):
-                self.neurons[name].draw(b, uniforms[b, number * lo : number * hi])
+            self.neurons[name].draw(uniforms[:, number * lo : number * hi])
         run_network(
             self._wiring,
             self._memory,
@@ -266,25 +319,31 @@ class SpikingNetwork:
         )
         self._slot = (self._slot + number) % self._memory.arrivals.shape[1]
 
-    def _learn(
-        self,
-        key: str,
-        counts: NDArray[np.uint8],
-        before: NDArray[np.uint8],
-        spikes: NDArray[np.uint8],
-        bap: Floats,
-        rewards: Floats,
-    ) -> None:
-        """Show the steps just simulated to a rule; `before` are the spikes of the step that preceded them."""
-        projection = self._projections[key]
-        if projection.source in self._inputs:
-            lo, hi = self._inputs[projection.source]
-            pre = counts[:, :, lo:hi]
-        else:
-            lo, hi = self._ranges[projection.source]
-            pre = np.concatenate([before[None, :, lo:hi], spikes[:-1, :, lo:hi]])
-        lo, hi = self._ranges[projection.target]
-        self.rules[key].advance(pre, bap[:, :, lo:hi], rewards)
+    def _learn(self, rewards: Floats) -> None:
+        """Show what was seen to every rule, and take over weights that have changed."""
+        for key, rule in self.rules.items():
+            until = rule.steps_until_update
+            lo, hi = self._ranges[self._projections[key].target]
+            spikes_pre = self._spikes_pre(self._projections[key].source)
+            rule.advance(spikes_pre, self._seen.bap[:, :, lo:hi], rewards, spikes_post=self._seen.spikes[:, :, lo:hi])
+            if until <= len(rewards):
+                self._take_weights(key)
+
+    def _spikes_pre(self, source: str) -> NDArray[np.uint8]:
+        """The spikes of a source in the steps that were seen, as its synapses see them."""
+        if source in self._inputs:
+            lo, hi = self._inputs[source]
+            return self._seen.counts[:, :, lo:hi]
+        lo, hi = self._ranges[source]
+        return np.concatenate([self._seen.before[None, :, lo:hi], self._seen.spikes[:-1, :, lo:hi]])
+
+    def _checked_counts(self, spikes_in: ArrayLike) -> NDArray[np.uint8]:
+        """Spikes of the inputs, filled up to whole words."""
+        steps = len(np.atleast_1d(spikes_in))
+        given = checked_counts("spikes_in", spikes_in, (steps, self.batch_size, self.num_inputs), MOST_SPIKES)
+        counts = np.zeros((steps, self.batch_size, 8 * self._num_words), np.uint8)
+        counts[:, :, : self.num_inputs] = given
+        return counts
 
     def _checked_reward(self, reward: ArrayLike | None, steps: int) -> Floats:
         shape = (steps, self.batch_size)
@@ -313,17 +372,45 @@ class SpikingNetwork:
             NeuroctlError: it is of a network of another form, or damaged; nothing has changed.
         """
         self._check_topology(state.get("topology"))
-        for part, owners in (("neurons", self.neurons), ("rules", self.rules)):
-            states = state.get(part)
-            missing = [key for key in owners if not isinstance(states, Mapping) or key not in states]
-            if missing:
-                raise NeuroctlError(f"state of the network has no {part} {missing[0]!r}")
+        self._check_parts(state)
         before = self.state_dict()
         try:
             self._take_state(state)
         except NeuroctlError:
             self._take_state(before)
             raise
+
+    def adopt(self, state: Mapping[str, Any], members: Sequence[int]) -> None:
+        """Begin with what agents of a network had learned: the synapses as its rules adopt them, adaptive thresholds.
+
+        Spikes on their way, potentials and random streams stay this network's own.
+
+        Args:
+            state: what `state_dict` of a network of the same form returned, of any number of agents.
+            members: of its agents, one for each agent here, `[B]`.
+
+        Raises:
+            NeuroctlError: another form, a damaged state, or members that it does not have; nothing has changed.
+        """
+        self._check_topology(state.get("topology"), first=1)
+        self._check_parts(state)
+        before = self.state_dict()
+        try:
+            for name, neurons in self.neurons.items():
+                neurons.adopt(state["neurons"][name], members)
+            for key, rule in self.rules.items():
+                rule.adopt(state["rules"][key], members)
+        except NeuroctlError:
+            self._take_state(before)
+            raise
+        self.refresh_weights()
+
+    def _check_parts(self, state: Mapping[str, Any]) -> None:
+        for part, owners in (("neurons", self.neurons), ("rules", self.rules)):
+            states = state.get(part)
+            missing = [key for key in owners if not isinstance(states, Mapping) or key not in states]
+            if missing:
+                raise NeuroctlError(f"state of the network has no {part} {missing[0]!r}")
 
     def _take_state(self, state: Mapping[str, Any]) -> None:
         arrays = {"arrivals": self._memory.arrivals, "spikes": self._memory.spikes, "weights": self._weights}
@@ -335,10 +422,11 @@ class SpikingNetwork:
             rule.load_state_dict(state["rules"][key])
         for name, array in arrays.items():
             array[:] = state[name]
+        self._seen = self._nothing()
 
     def _topology(self) -> list[str]:
         """The form of the network, a line for each part."""
-        lines = [f"{self.batch_size} agents in steps of {self.dt_ms:g} ms, {self.dtype}"]
+        lines = [f"{self.batch_size} agents", f"steps of {self.dt_ms:g} ms, {self.dtype}"]
         lines += [f"{hi - lo} inputs {name!r}" for name, (lo, hi) in self._inputs.items()]
         lines += [f"{hi - lo} neurons {name!r}" for name, (lo, hi) in self._ranges.items()]
         for key, p in self._projections.items():
@@ -346,11 +434,12 @@ class SpikingNetwork:
             lines.append(f"{kind} projection {key!r} ({p.receptor}, delay {p.delay_ms:g} ms)")
         return lines
 
-    def _check_topology(self, given: Any) -> None:
+    def _check_topology(self, given: Any, first: int = 0) -> None:
+        """Compare the lines of a state's topology with this network's, from line `first`."""
         if not isinstance(given, np.ndarray) or given.dtype != np.uint8:
             raise NeuroctlError("state of the network has no array 'topology'")
         theirs, ours = given.tobytes().decode(errors="replace").split("\n"), self._topology()
-        for k in range(max(len(theirs), len(ours))):
+        for k in range(first, max(len(theirs), len(ours))):
             their, our = (lines[k] if k < len(lines) else "nothing more" for lines in (theirs, ours))
             if their != our:
                 raise NeuroctlError(f"the state is of another network: it has {shown(their)}, this one has {our!r}")

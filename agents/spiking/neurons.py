@@ -8,7 +8,7 @@ reward-based learning") simulate synaptic sampling. There is no membrane capacit
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,10 +17,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
-from neuroctl.streams import STATE_WORDS, checked_seed, pack_generator, stream, unpack_generator
+from neuroctl.streams import checked_seed
 
+from .member_rows import member_rows
 from .neuron_kernels import advance_neurons
-from .plasticity import State, checked_real
+from .plasticity import State, checked_dtype, checked_real
+from .random_numbers import checked_streams, fill_uniforms, make_streams
 
 _ABOVE_ZERO = ("tau_rise_exc_ms", "tau_fall_exc_ms", "tau_rise_inh_ms", "tau_fall_inh_ms")
 _FROM_ZERO = ("dead_time_ms", "c3_per_mv", "target_rate_hz", "target_adaptation_speed_mv")
@@ -179,7 +181,7 @@ class PoissonDoubleExpNeurons:
         self.parameters = NeuronParameters() if parameters is None else parameters
         self.name = name
         seed = checked_seed(seed)
-        self._streams = [stream(seed, f"neurons/{name}", b) for b in range(self.batch_size)]
+        self._streams = make_streams(seed, f"neurons/{name}", self.batch_size)
         self._state = NeuronState.zeros(self.batch_size, self.size, self.dtype)
         self._potential = np.array([self.parameters.potential(self.dt_ms)], self.dtype)
         self._firing = np.array([self.parameters.firing(self.dt_ms)], np.float64)
@@ -244,17 +246,16 @@ class PoissonDoubleExpNeurons:
             arrivals[:, :, k] = checked_signal(name, value, shape, self.dtype).swapaxes(0, 1)
         incoming = checked_signal("current", np.zeros(shape) if current is None else current, shape, self.dtype)
         uniforms = np.empty((self.batch_size, steps * self.size))
-        for b in range(self.batch_size):
-            self.draw(b, uniforms[b])
+        self.draw(uniforms)
         spikes, bap = np.empty(shape, np.uint8), np.empty(shape, self.dtype)
         s = self._state
         state = (s.psp, s.v, s.current, s.threshold, s.refractory)
         advance_neurons(self._potential, self._firing, *state, arrivals, incoming, uniforms, spikes, bap)
         return spikes, bap
 
-    def draw(self, agent: int, out: NDArray[np.float64]) -> None:
-        """Fill `out` `[T * N]` with the random numbers of the next T steps of an agent."""
-        self._streams[agent].random(out=out)
+    def draw(self, out: NDArray[np.float64]) -> None:
+        """Fill `out` `[B, T * N]` with the random numbers of the next T steps."""
+        fill_uniforms(self._streams, out)
 
     def keep_state_in(self, state: NeuronState) -> None:
         """Keep the state in these arrays from now on, for a network that steps all its populations at once."""
@@ -265,7 +266,7 @@ class PoissonDoubleExpNeurons:
     def state_dict(self) -> State:
         """The complete state: copies of the arrays, and the random streams."""
         arrays = {field.name: getattr(self._state, field.name).copy() for field in fields(self._state)}
-        return {**arrays, "streams": np.stack([pack_generator(generator) for generator in self._streams])}
+        return {**arrays, "streams": self._streams.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned.
@@ -274,30 +275,25 @@ class PoissonDoubleExpNeurons:
             NeuroctlError: it is of neurons of another number or precision, or damaged; nothing has changed.
         """
         shapes = {field.name: getattr(self._state, field.name) for field in fields(self._state)}
-        shapes["streams"] = np.empty((self.batch_size, STATE_WORDS), np.uint64)
+        shapes["streams"] = self._streams
         check_arrays(f"neurons {self.name!r}", state, shapes)
+        streams = checked_streams(f"neurons {self.name!r}", state["streams"], self.batch_size)
         for field in fields(self._state):
             getattr(self._state, field.name)[:] = state[field.name]
-        self._streams = [unpack_generator(words) for words in state["streams"]]
+        self._streams = streams
+
+    def adopt(self, state: Mapping[str, Any], members: Sequence[int]) -> None:
+        """Begin with the adaptive thresholds of agents whose neurons returned `state`, one for each agent here.
+
+        Raises:
+            NeuroctlError: it is of other neurons, or has no such members; nothing has changed.
+        """
+        mine = {"threshold": self._state.threshold}
+        self._state.threshold[:] = member_rows(f"neurons {self.name!r}", state, mine, members)["threshold"]
 
 
 def _scale(tau_rise_ms: float, tau_fall_ms: float) -> float:
     return tau_fall_ms / (tau_fall_ms - tau_rise_ms)
-
-
-def checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """`dtype`, if it is float32 or float64.
-
-    Raises:
-        NeuroctlError: it is neither.
-    """
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        kind = None
-    if kind not in (np.float32, np.float64):
-        raise NeuroctlError(f"dtype must be float32 or float64, got {shown(dtype)}")
-    return kind
 
 
 def checked_signal(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Floats:

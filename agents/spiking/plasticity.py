@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
+
+from .member_rows import member_rows
 
 State = dict[str, Any]
 """Numpy arrays and integers by name."""
@@ -83,16 +85,21 @@ class PlasticityRule(ABC):
         """Steps after which weights change next, >= 1."""
 
     @abstractmethod
-    def advance(self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike) -> None:
+    def advance(
+        self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike, *, spikes_post: ArrayLike | None = None
+    ) -> None:
         """Learn from T steps.
 
         Args:
             spikes_pre: number of spikes of each presynaptic neuron `[T, B, num_pre]`, not delayed.
             bap: back-propagating trace `[T, B, num_post]`: spikes in the step minus their expected number.
             reward: `[T, B]`, the value of the reward signal in each step.
+            spikes_post: number of spikes of each postsynaptic neuron `[T, B, num_post]`. A network always gives them; a
+                rule that does not need them ignores them.
 
         Raises:
-            NeuroctlError: shapes that do not fit, or spikes that are no whole numbers from 0 to 255.
+            NeuroctlError: shapes that do not fit, spikes that are no whole numbers from 0 to 255, or no spikes of the
+                postsynaptic neurons for a rule that needs them.
             NonFiniteError: NaN or infinity.
         """
 
@@ -107,6 +114,22 @@ class PlasticityRule(ABC):
         Raises:
             NeuroctlError: it is of a rule with other sizes, or damaged; nothing has changed.
         """
+
+    def adopt(self, state: Mapping[str, Any], members: Sequence[int]) -> None:
+        """Begin with what agents of another such rule had learned; random streams stay this rule's own.
+
+        Which traces of the last spikes come along is the rule's choice.
+
+        This form serves a rule without random streams whose `state_dict` holds nothing but arrays `[B, ...]`.
+
+        Args:
+            state: what its `state_dict` returned, of any number of agents.
+            members: of its agents, one for each agent here, `[B]`.
+
+        Raises:
+            NeuroctlError: it is of a rule with other sizes, or has no such members; nothing has changed.
+        """
+        self.load_state_dict(member_rows("the synapses", state, self.state_dict(), members))
 
     @abstractmethod
     def statistics(self) -> dict[str, NDArray[np.float64]]:
@@ -125,7 +148,17 @@ class PlasticityRule(ABC):
         ):
             if array.shape != (steps, *sizes):
                 raise NeuroctlError(f"{name} must have shape {(steps, *sizes)}, got {array.shape}")
-        return _checked_spikes(spikes), _checked_signal("bap", trace), _checked_signal("reward", rewards)
+        return _checked_spikes("spikes_pre", spikes), _checked_signal("bap", trace), _checked_signal("reward", rewards)
+
+    def checked_spikes_post(self, spikes_post: ArrayLike | None, steps: int) -> NDArray[np.uint8]:
+        """The postsynaptic spikes of `advance` as an array, for a rule that needs them."""
+        shape = (steps, self.batch_size, self.num_post)
+        if spikes_post is None:
+            raise NeuroctlError(f"{type(self).__name__} needs spikes_post of shape {shape}, got None")
+        spikes = np.asarray(spikes_post)
+        if spikes.shape != shape:
+            raise NeuroctlError(f"spikes_post must have shape {shape}, got {spikes.shape}")
+        return _checked_spikes("spikes_post", spikes)
 
 
 def checked_real(name: str, value: Any, least: float, above: bool = False) -> float:
@@ -134,21 +167,36 @@ def checked_real(name: str, value: Any, least: float, above: bool = False) -> fl
     Raises:
         NeuroctlError: it is none; names it, the value and what is allowed.
     """
-    if is_number(value) and abs(value) < np.inf and (value > least if above else value >= least):
+    if is_number(value) and (value > least if above else value >= least):
         return float(value)
     allowed = "a finite number" if least == -np.inf else f"a number {'>' if above else '>='} {least:g}"
     raise NeuroctlError(f"{name} must be {allowed}, got {shown(value)}")
 
 
-def _checked_spikes(spikes: NDArray[Any]) -> NDArray[np.uint8]:
+def checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """`dtype`, if it is float32 or float64.
+
+    Raises:
+        NeuroctlError: it is neither.
+    """
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind not in (np.float32, np.float64):
+        raise NeuroctlError(f"dtype must be float32 or float64, got {shown(dtype)}")
+    return kind
+
+
+def _checked_spikes(name: str, spikes: NDArray[Any]) -> NDArray[np.uint8]:
     if spikes.dtype == np.uint8:
         return spikes
     if spikes.dtype.kind not in "buif":
-        raise NeuroctlError(f"spikes_pre must be numbers, got an array of {spikes.dtype}")
+        raise NeuroctlError(f"{name} must be numbers, got an array of {spikes.dtype}")
     wrong = (spikes != np.floor(spikes)) | (spikes < 0) | (spikes > MOST_SPIKES) if spikes.dtype != bool else None
     if wrong is not None and wrong.any():
         value = spikes[wrong].flat[0].item()
-        raise NeuroctlError(f"spikes_pre must be whole numbers from 0 to {MOST_SPIKES}, got {value!r}")
+        raise NeuroctlError(f"{name} must be whole numbers from 0 to {MOST_SPIKES}, got {value!r}")
     return spikes.astype(np.uint8)
 
 

@@ -18,15 +18,18 @@ Arrays of synapses are `[B, P, K, Q]`: agents, presynaptic neurons, parallel syn
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .exponentials import BLOCK, buffers, exponentials
+
 Array = NDArray[np.floating]
 E, G, DIRECT = 0, 1, 2
+LEAST_TRACE = 1e-30
+"""A trace below this is set to 0 at the end of a chunk: with the smallest numbers of float32 processors are slow."""
 
 
 class Decay(NamedTuple):
@@ -139,8 +142,10 @@ def _advance_row(
     for k in range(e.shape[2]):
         for j in range(Q):
             old, weight = e[b, i, k, j], w[b, i, k, j]
-            g[b, i, k, j] = g_keep * g[b, i, k, j] + (e_to_g * old + weight * sums[Q + j])
-            e[b, i, k, j] = e_keep * old + weight * sums[j]
+            new_g = g_keep * g[b, i, k, j] + (e_to_g * old + weight * sums[Q + j])
+            new_e = e_keep * old + weight * sums[j]
+            g[b, i, k, j] = new_g if abs(new_g) >= LEAST_TRACE else 0
+            e[b, i, k, j] = new_e if abs(new_e) >= LEAST_TRACE else 0
 
 
 @njit(cache=True, nogil=True)
@@ -326,27 +331,45 @@ def map_weights(
 
     `turnover` [B, 2] counts retractions and formations.
     """
-    theta, w, e, g, fall, rise = synapses
-    B, P, K, Q = e.shape
-    active = np.empty(Q + 1, np.int64)  # those of a row, collected without a branch: whether is as good as random
-    for b in range(B):
-        for i in range(P):
-            for k in range(K):
-                count = 0
-                for j in range(Q):
-                    is_active = exists[b, i, k, j] and theta[b, i, k, j] >= 0
-                    if is_active != (w[b, i, k, j] != 0):
-                        turnover[b, 1 if is_active else 0] += 1
-                        if not (is_active or keep_traces):
-                            e[b, i, k, j] = g[b, i, k, j] = 0
-                            if own_potential:
-                                fall[b, i, k, j] = rise[b, i, k, j] = 0
-                    w[b, i, k, j] = 0
-                    active[count] = j
-                    count += is_active
-                for n in range(count):
-                    j = active[n]
-                    w[b, i, k, j] = update.weight_scale * math.exp(theta[b, i, k, j] - update.offset)
+    powers, words, rest, growth = buffers()
+    for b in range(len(synapses.e)):
+        theta, w, real = synapses.theta[b].reshape(-1), synapses.weight[b].reshape(-1), exists[b].reshape(-1)
+        for first in range(0, len(w), BLOCK):
+            count = min(BLOCK, len(w) - first)
+            exponentials(theta[first:], update.offset, count, powers, words, rest, growth)
+            changed = 0
+            for n in range(first, first + count):
+                changed += (real[n] & (theta[n] >= 0)) != (w[n] != 0)
+            if changed > 0:
+                _turn_over(synapses, b, first, first + count, real, own_potential, keep_traces, turnover)
+            for n in range(count):
+                weight = update.weight_scale * growth[n]
+                w[first + n] = weight if real[first + n] & (theta[first + n] >= 0) else 0
+
+
+@njit(cache=True, nogil=True)
+def _turn_over(
+    synapses: Synapses,
+    b: int,
+    first: int,
+    stop: int,
+    real: NDArray[np.bool_],
+    own_potential: bool,
+    keep_traces: bool,
+    turnover: NDArray[np.int64],
+) -> None:
+    """Count what forms or retracts among the synapses [first, stop) of agent b, and clear the traces of the latter."""
+    theta, w = synapses.theta[b].reshape(-1), synapses.weight[b].reshape(-1)
+    e, g = synapses.e[b].reshape(-1), synapses.g[b].reshape(-1)
+    fall, rise = synapses.fall[b].reshape(-1), synapses.rise[b].reshape(-1)
+    for n in range(first, stop):
+        is_active = real[n] and theta[n] >= 0
+        if is_active != (w[n] != 0):
+            turnover[b, 1 if is_active else 0] += 1
+            if not (is_active or keep_traces):
+                e[n] = g[n] = 0
+                if own_potential:
+                    fall[n] = rise[n] = 0
 
 
 def copied(synapses: Synapses) -> Synapses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
-from neuroctl.streams import checked_seed, pack_generator, stream, unpack_generator
+from neuroctl.streams import checked_seed
 
 from . import synaptic_kernels as kernels
-from .plasticity import PlasticityRule, State, checked_real
+from .member_rows import checked_members
+from .plasticity import PlasticityRule, State, checked_dtype, checked_real
+from .random_numbers import checked_streams, fill_normals, make_streams
 from .synaptic_parameters import SynapticSamplingParameters
 
 Floats = NDArray[np.floating]
@@ -81,6 +83,8 @@ class SynapticSampling(PlasticityRule):
         dtype: as given.
     """
 
+    parameters_type = SynapticSamplingParameters
+
     def __init__(
         self,
         num_pre: int,
@@ -109,7 +113,7 @@ class SynapticSampling(PlasticityRule):
             raise NeuroctlError(f"compat must be True or False, got {shown(compat)}")
         self.compat = compat
         self.synapses_per_pair = checked_integer("synapses_per_pair", synapses_per_pair, 1)
-        self.dtype = _checked_dtype(dtype)
+        self.dtype = checked_dtype(dtype)
         _check_weights(p, self.dtype)
         self._interval = _steps_of(p.weight_update_interval, self.dt_ms)
         self._shape = (self.batch_size, self.num_pre, self.synapses_per_pair, self.num_post)
@@ -117,7 +121,7 @@ class SynapticSampling(PlasticityRule):
         self._mean = self._prior("prior_mean", p.prior_mean)
         self._precision = self._prior("prior_precision", p.prior_precision)
         self._decay = _decay_factors(p, self.dt_ms)
-        self._generators = [stream(checked_seed(seed), "synapses", b) for b in range(self.batch_size)]
+        self._streams = make_streams(checked_seed(seed), "synapses", self.batch_size)
         self._noise = np.zeros(self._shape, self.dtype)
         self._turnover = np.zeros((self.batch_size, 2), np.int64)
         self._begin(*_checked_initial(initial))
@@ -134,7 +138,9 @@ class SynapticSampling(PlasticityRule):
             np.zeros((n, B)),
             np.zeros((n, B)),
         )
-        theta = np.stack([mean + sd * g.standard_normal(self._shape[1:]) for g in self._generators])
+        theta = np.empty(self._shape)
+        fill_normals(self._streams, theta.reshape(B, -1))
+        theta = mean + sd * theta
         w, e, g = (np.zeros(self._shape, self.dtype) for _ in range(3))
         potentials = self._shape if self.compat else (B, self.num_pre, 1, 1)
         self._synapses = kernels.Synapses(theta, w, e, g, np.zeros(potentials), np.zeros(potentials))
@@ -192,7 +198,9 @@ class SynapticSampling(PlasticityRule):
         """Steps after which weights change next, 1 to U / h."""
         return self._interval - self._settled - self._waiting
 
-    def advance(self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike) -> None:
+    def advance(
+        self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike, *, spikes_post: ArrayLike | None = None
+    ) -> None:
         """Learn from T steps, see `PlasticityRule`; a learning rate that was set applies from here on."""
         spikes, trace, rewards = self.checked_steps(spikes_pre, bap, reward)
         if not self.compat:
@@ -243,7 +251,7 @@ class SynapticSampling(PlasticityRule):
             "learning_rate": np.array(self.learning_rate),
             "temperature": np.array(self.temperature),
             "turnover": self._turnover.copy(),
-            "generators": np.stack([pack_generator(generator) for generator in self._generators]),
+            "streams": self._streams.copy(),
             **{f"synapses/{name}": array.copy() for name, array in self._synapses._asdict().items()},
             **{f"steps/{name}": array for name, array in steps.items()},
         }
@@ -255,45 +263,62 @@ class SynapticSampling(PlasticityRule):
             NeuroctlError: it is of a rule with other sizes, step, interval, mode or dtype, or damaged; nothing has
                 changed.
         """
-        checked = self._checked_state(state)
-        rate, temperature = (
-            checked_real(f"{name} of the state", checked[name].item(), 0.0) for name in ("learning_rate", "temperature")
-        )
-        self.learning_rate, self.temperature = rate, temperature
-        self._settled, self._waiting = int(state["settled"]), len(checked["steps/spikes"])
-        self._exists, self._turnover = checked["exists"], checked["turnover"]
-        self._generators = [unpack_generator(words) for words in checked["generators"]]
-        self._synapses = kernels.Synapses(*(checked[f"synapses/{name}"] for name in kernels.Synapses._fields))
+        checked = self._checked_state(state, self.batch_size)
+        streams = checked_streams("the synapses", checked["streams"], self.batch_size)
+        self._take(checked, np.arange(self.batch_size))
+        self._streams, self._turnover = streams, checked["turnover"]
+
+    def adopt(self, state: Mapping[str, Any], members: Sequence[int]) -> None:
+        """Begin with theta and g of agents of another such rule; e, potentials and the interval begin anew."""
+        agents = int(np.atleast_1d(state.get("topology", 0))[0])
+        chosen = checked_members(members, self.batch_size, agents)
+        self._take(self._checked_state(state, agents), chosen)
+        self._settle()
+        self._settled = 0
+        for trace in (self._synapses.e, self._synapses.fall, self._synapses.rise):
+            trace[:] = 0
+
+    def _take(self, checked: Mapping[str, Any], members: NDArray[np.int64]) -> None:
+        """Everything but streams and counters, from rows of a checked state."""
+        self.learning_rate, self.temperature = checked["learning_rate"].item(), checked["temperature"].item()
+        self._settled, self._waiting = checked["settled"], len(checked["steps/spikes"])
+        self._exists = checked["exists"][members]
+        self._synapses = kernels.Synapses(*(checked[f"synapses/{name}"][members] for name in kernels.Synapses._fields))
         for name in BUFFERS:
-            getattr(self._steps, name)[: self._waiting] = checked[f"steps/{name}"]
+            getattr(self._steps, name)[: self._waiting] = checked[f"steps/{name}"][:, members]
 
     def _topology(self) -> NDArray[np.float64]:
         return np.array([*self._shape, self._interval, self.dt_ms, self.compat, self.dtype.itemsize])
 
-    def _checked_state(self, state: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """Copies of the arrays of a state that fits, in the shapes and types that this rule has."""
+    def _checked_state(self, state: Mapping[str, Any], agents: int) -> dict[str, Any]:
+        """What a state of so many agents holds, checked; arrays are copies."""
         own = self.state_dict()
         missing = sorted(own.keys() - state.keys())
         if missing:
             raise NeuroctlError(f"the state of the synapses lacks {missing[0]!r}")
         topology = np.asarray(state["topology"])
-        if not np.array_equal(topology, own["topology"]):
+        needed = np.array([agents, *own["topology"][1:]])
+        if not np.array_equal(topology, needed):
             raise NeuroctlError(
                 "the state is of other synapses; agents, presynaptic, parallel, postsynaptic, steps per update, dt_ms, "
-                f"compat, bytes: {topology.tolist()} there, {own['topology'].tolist()} here"
+                f"compat, bytes: {topology.tolist()} there, {needed.tolist()} here"
             )
         settled, waiting = int(state["settled"]), len(np.atleast_1d(state["steps/spikes"]))
         if not 0 <= settled <= settled + waiting < self._interval:
             raise NeuroctlError(f"the state of the synapses has {settled} + {waiting} steps of {self._interval}")
-        checked = {}
+        checked: dict[str, Any] = {"settled": settled}
         for name, mine in own.items():
             if not isinstance(mine, np.ndarray):
                 continue
             given = np.asarray(state[name])
-            shape = (waiting, *mine.shape[1:]) if name.startswith("steps/") else mine.shape
+            shape = (agents, *mine.shape[1:]) if mine.ndim > 1 else mine.shape
+            if name.startswith("steps/"):
+                shape = (waiting, agents, *mine.shape[2:])
             if given.shape != shape or given.dtype != mine.dtype or not np.isfinite(given).all():
                 raise NeuroctlError(f"{name!r} of the state of the synapses is not {mine.dtype} {shape}, or not finite")
             checked[name] = np.array(given)
+        for name in ("learning_rate", "temperature"):
+            checked_real(f"{name} of the state", checked[name].item(), 0.0)
         return checked
 
     def _present(self) -> kernels.Synapses:
@@ -345,8 +370,7 @@ class SynapticSampling(PlasticityRule):
         )
 
     def _draw(self) -> None:
-        for generator, row in zip(self._generators, self._noise, strict=True):
-            generator.standard_normal(dtype=self.dtype, out=row)
+        fill_normals(self._streams, self._noise.reshape(self.batch_size, -1))
 
     def _map_weights(self, turnover: NDArray[np.int64]) -> None:
         keep = self.parameters.simulate_retracted_synapses
@@ -390,16 +414,6 @@ class SynapticSampling(PlasticityRule):
         if value.shape != (self.num_pre, self.num_post):
             raise NeuroctlError(f"{name} must be a number or {self.num_pre} x {self.num_post}, got {value.shape}")
         return value.copy()
-
-
-def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    allowed = (np.dtype(np.float32), np.dtype(np.float64))
-    try:
-        if np.dtype(dtype) in allowed:
-            return np.dtype(dtype)
-    except TypeError:
-        pass
-    raise NeuroctlError(f"dtype must be float32 or float64, got {shown(dtype)}")
 
 
 def _check_weights(p: SynapticSamplingParameters, dtype: np.dtype[Any]) -> None:

@@ -258,15 +258,17 @@ def test_a_wiring_removes_its_absent_synapses_from_every_map():
     ("arguments", "message"),
     [
         ((8, 2, "half"), r"^sparsity must be in \[0, 1\), the fraction of zeros; got 'half'$"),
-        (("x", 2, 0.5), r"^n must be an integer >= 1; got 'x'$"),
-        ((0, 1, 0.0), r"^n must be an integer >= 1; got 0$"),
-        ((8, 9, 0.0), r"^rank must be an integer in 1..8; got 9$"),
-        ((8, 2.0, 0.0), r"^rank must be an integer in 1..8; got 2.0$"),
+        (("x", 2, 0.5), r"^n must be an integer >= 1, got 'x'$"),
+        ((0, 1, 0.0), r"^n must be an integer >= 1, got 0$"),
+        ((True, 1, 0.0), r"^n must be an integer >= 1, got True$"),
+        ((8, 9, 0.0), r"^rank must be an integer from 1 to 8, got 9$"),
+        ((8, 2.0, 0.0), r"^rank must be an integer from 1 to 8, got 2.0$"),
+        ((8, 2, False), r"^sparsity must be in \[0, 1\), the fraction of zeros; got False$"),
         ((8, 2, 1.0), r"^sparsity must be in \[0, 1\), the fraction of zeros; got 1.0$"),
         ((8, 2, -0.1), r"^sparsity must be in \[0, 1\)"),
         ((8, 2, math.nan), r"^sparsity must be in \[0, 1\)"),
         ((8, 2, 0.5, "orthogonl"), r"^unknown init 'orthogonl'; did you mean 'orthogonal'\?"),
-        ((8, 2, 0.5, "glorot", -1), r"^seed must be an integer >= 0; got -1$"),
+        ((8, 2, 0.5, "glorot", -1), r"^seed must be an integer >= 0, got -1$"),
     ],
 )
 def test_a_value_outside_its_range_is_named_with_what_is_allowed(arguments, message):
@@ -282,6 +284,11 @@ def test_a_value_outside_its_range_is_named_with_what_is_allowed(arguments, mess
         (LowRankSparse(8, 2, 0.5), [], "factorised is empty"),
         (None, ["a"], "needs recurrent=LowRankSparse"),
         (8, None, "recurrent must be a LowRankSparse or None; got int"),
+        *(
+            (spec, factorised, r"^factorised must be a list of maps such as \['a'\]; got ")
+            for spec in (LowRankSparse(8, 2, 0.5), None)
+            for factorised in (3, "a", [3], [["a"]])
+        ),
     ],
 )
 def test_a_specification_that_does_not_fit_the_cell_is_refused(recurrent, factorised, message):

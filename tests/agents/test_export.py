@@ -147,9 +147,9 @@ def test_observations_that_no_policy_should_act_on_are_refused(lane):
     for bad, message in refused:
         with pytest.raises(NeuroctlError, match=message):
             controller.act(bad)
-    shapes: list[Any] = [np.zeros(3, bool), [[True]]]
-    for first in shapes:
-        with pytest.raises(NeuroctlError, match=r"first has shape .*; expected \(\) or \(1,\)"):
+    odd: list[Any] = [np.zeros(3, bool), [[True]], "no", 0.5, 1, None]
+    for first in odd:
+        with pytest.raises(NeuroctlError, match=r"^first is .*; allowed: True, False, or an array of them"):
             controller.act(good, first)
     controller.reset()
     assert np.array_equal(controller.act(good), before), "what was refused left something behind"
@@ -169,6 +169,9 @@ def test_a_byte_camera_takes_bytes_only(tmp_path):
 def test_what_cannot_be_exported_or_run_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(NeuroctlError, match="takes a policy of encoder, cell and readout; got Linear"):
         export_onnx(torch.nn.Linear(2, 2), STATE.observation, tmp_path / "x.onnx")
+    for nothing in (None, 3):
+        with pytest.raises(NeuroctlError, match=f"an ONNX file must be a path, got {nothing}"):
+            OnnxController(nothing)  # type: ignore[arg-type]
     with pytest.raises(NeuroctlError, match="no ONNX file at"):
         OnnxController(tmp_path / "nothing.onnx")
     (tmp_path / "text.onnx").write_text("not a model")

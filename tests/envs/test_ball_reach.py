@@ -525,7 +525,7 @@ def test_frames_from_above_with_and_without_opengl(opengl, monkeypatch):
             {"reward": "distance", "heading_power": 2.0},
             "heading_limit_deg and heading_power need reward='heading'; found 'distance'",
         ),
-        ({"max_steps": 0}, "max_steps is 0"),
+        ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_options_are_named(options, message):

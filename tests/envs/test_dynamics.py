@@ -66,6 +66,16 @@ def test_what_changes_the_model_and_what_does_not():
     assert not changed(gain=0.5), "there is no actuator"
 
 
+def test_factors_that_mujoco_cannot_take_are_refused_with_the_limit():
+    for key, value in (("mass", 1.1e10), ("gain", 1e300), ("friction", np.inf), ("damping", np.nan)):
+        with pytest.raises(NeuroctlError, match=rf"^dynamics '{key}' is .*; allowed: a factor >=? 0 up to 1e\+10, 1 "):
+            dynamics_table({key: value}, 1)
+    assert dynamics_table({"mass": 1e10, "gain": 0}, 1)[0]["mass"] == 1e10
+    monster = ["mass:5"] * 40
+    with pytest.raises(NeuroctlError, match=r"^dynamics 'mass' is .*; allowed: a factor > 0 up to 1e\+10, 1 changes"):
+        make_env("neuroctl/ArmReach-v0", 1, {}, monster)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_friction_fits_where_it_changes_the_motion(task):
     """It does in the tasks that walk, stand up or lie on a floor."""

@@ -1,14 +1,19 @@
 import numpy as np
 import pytest
 
-from neuroctl.envs.event_pixels import DEFAULTS, PixelModel, brightness, curve, draw_shots, grey_curve, pixel_model
+from neuroctl.envs.event_pixels import (
+    DEFAULTS,
+    STEPS,
+    TOLERANCE,
+    PixelModel,
+    brightness,
+    curve,
+    event_levels,
+    grey_curve,
+    pixel_model,
+)
 from neuroctl.envs.retina import LEVELS
 from neuroctl.errors import NeuroctlError
-from neuroctl.streams import stream
-
-
-def generators(count, seed=0):
-    return [stream(seed + b, "events") for b in range(count)]
 
 
 def lit(values, eps):
@@ -40,39 +45,29 @@ def test_grey_levels_and_other_values_have_the_bits_of_the_curve(eps):
     assert np.array_equal(np.concatenate([lit(mixed[k : k + 1], eps) for k in range(len(mixed))]), expected)
 
 
-def test_shots_are_a_poisson_process():
-    """Counts have mean and variance rate x time x pixels; places and times are uniform; half are ON."""
-    rate, dt, pixels = 4.0, 0.02, 50
-    frames = [draw_shots(generators(3, seed), rate, dt, pixels, 3) for seed in range(0, 3000, 3)]
-    counts = np.concatenate([np.diff(shots.first) for shots in frames])
-    mean = rate * dt * pixels
-    assert counts.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / len(counts)))
-    assert counts.var() == pytest.approx(mean, rel=0.15)
-    place, time, sign = (np.concatenate([shots[k] for shots in frames]) for k in (1, 2, 3))
-    assert len(place) == counts.sum()
-    per_pixel = np.bincount(place, minlength=pixels)
-    assert ((per_pixel - per_pixel.mean()) ** 2 / per_pixel.mean()).sum() == pytest.approx(pixels - 1, abs=50)
-    assert time.min() > 0
-    assert time.max() <= dt
-    assert np.histogram(time, 4, (0, dt))[0] == pytest.approx(len(time) / 4, rel=0.06)
-    assert set(sign) == {-1, 1}
-    assert sign.mean() == pytest.approx(0, abs=5 / np.sqrt(len(sign)))
+@pytest.mark.parametrize("eps", [0.0, 1e-6, 0.001, 1.0])
+def test_event_levels_miss_no_pixel_and_flag_few(eps):
+    """Whatever the goal, all intensities that reach it are flagged, and grey levels 2 steps away are not."""
+    rng, table, levels = np.random.default_rng(0), grey_curve(eps), event_levels(eps)
+    black, step = table[0], (table[-1] - table[0]) / STEPS
+    goals = np.concatenate([rng.uniform(black - 3 * step, table[-1] + 3 * step, 300), rng.permutation(table)[:100]])
+    column = np.clip((goals - black) / step + 2, 0, STEPS + 3).astype(int)
+    for values, slack in ((rng.random(500, np.float32), None), (LEVELS, 2 * step)):
+        light, x = lit(values, eps), np.minimum(values * np.float32(255), 254)
+        on = np.ceil(x) >= levels[0, column][:, None]
+        off = np.floor(x) < levels[1, column][:, None]
+        assert on[light >= goals[:, None] - TOLERANCE].all()
+        assert off[light <= goals[:, None] + TOLERANCE].all()
+        if slack is not None:
+            assert not on[:, :254][light[:254] < goals[:, None] - slack].any()
+            assert not off[:, :254][light[:254] > goals[:, None] + slack].any()
 
 
-def test_shots_of_a_row_come_from_its_own_stream_and_are_in_order():
-    together, alone = draw_shots(generators(4), 20.0, 0.1, 30, 4), draw_shots(generators(4)[2:3], 20.0, 0.1, 30, 1)
-    row = slice(*together.first[2:4])
-    assert all(np.array_equal(a[row], b) for a, b in zip(together[1:], alone[1:], strict=True))
-    order = np.lexsort((alone.times_s, alone.pixels))
-    assert np.array_equal(order, np.arange(len(order)))
-    assert len(order) > 30
-
-
-def test_no_rate_draws_nothing():
-    (generator,) = generators(1)
-    before = generator.bit_generator.state["state"]["counter"].copy()
-    assert draw_shots([generator], 0.0, 0.02, 10, 1).first.tolist() == [0, 0]
-    assert np.array_equal(generator.bit_generator.state["state"]["counter"], before)
+@pytest.mark.parametrize("eps", [0.0, 0.001])
+def test_event_levels_know_always_and_never(eps):
+    levels = event_levels(eps)
+    assert levels[:, 0].tolist() == [0, 0]
+    assert levels[:, -1].tolist() == [255, 255]
 
 
 def test_defaults_are_filled_in():

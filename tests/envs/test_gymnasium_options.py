@@ -43,7 +43,7 @@ CHEETAH, ANT, HOPPER = "neuroctl/HalfCheetah-v5", "neuroctl/Ant-v5", "neuroctl/H
         (CHEETAH, {"ctrl_cost_weight": float("inf")}, "ctrl_cost_weight is inf; allowed: a finite number"),
         (CHEETAH, {"exclude_current_positions_from_observation": 1}, "unknown exclude_.* 1; allowed: True, False"),
         (CHEETAH, {"observe_velocity": "no"}, "unknown observe_velocity 'no'; allowed: True, False"),
-        (CHEETAH, {"max_steps": 0}, "max_steps is 0; it must be an integer of at least 1"),
+        (CHEETAH, {"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),
         (CHEETAH, {"dynamics": {"mass": 0}}, "dynamics 'mass' is 0"),
         (CHEETAH, {"render_mode": "human"}, "unknown render_mode 'human'; allowed: None, 'rgb_array'"),
         (ANT, {"healthy_z_range": 5}, "healthy_z_range is 5; allowed: two numbers, low < high"),

@@ -8,6 +8,7 @@ import pytest
 from neuroctl import make_env, registry
 from neuroctl.envs.held_out import HeldOut, lane_follow
 from neuroctl.envs.lane_follow import LaneFollowVector
+from neuroctl.envs.track import SEEDS
 from neuroctl.errors import NeuroctlError
 
 LANE, ARM = "neuroctl/LaneFollow-v0", "neuroctl/ArmReach-v0"
@@ -35,11 +36,10 @@ def test_every_severity_holds_something_out_of_few_roads():
 
 
 def test_without_a_range_it_counts_from_the_default_one():
-    default: Any = LaneFollowVector.__init__.__kwdefaults__
-    assert default["track"] == "loop"
-    start, stop = default["track_seeds"]
-    moved = lane_follow({"track": "random"}, 1.0)["track_seeds"]
-    assert moved == (stop, 2 * stop - start)
+    start, stop = SEEDS
+    for options in ({"track": "random"}, {"track": "random", "track_seeds": None}):
+        assert LaneFollowVector(1, **options)._track_seeds == SEEDS
+        assert lane_follow(options, 1.0)["track_seeds"] == (stop, 2 * stop - start)
 
 
 def test_the_loop_has_no_other_road():
@@ -60,7 +60,7 @@ def test_an_environment_that_declares_nothing_says_who_does():
 
 def test_a_mistake_in_the_options_is_named_by_the_environment():
     huge, ragged = [(0, 1e400), (0, 10**400)], [[1, [1, 2]], np.zeros((2, 2))]
-    for seeds in [(5, 5), (5, 6, 7), (0.5, 2.5), ("0", "2"), 5, None, *huge, *ragged]:
+    for seeds in [(5, 5), (5, 6, 7), (0.5, 2.5), ("0", "2"), 5, *huge, *ragged]:
         for stack in ([], ["held-out:1"]):
             with pytest.raises(NeuroctlError, match="^track_seeds is .*; allowed: integers .start, stop.") as caught:
                 make_env(LANE, 1, {"track": "random", "track_seeds": seeds}, stack)

@@ -202,11 +202,11 @@ def test_actions_beyond_the_bounds_are_clipped():
         ({"control_dt_s": 0.015}, "not a multiple of the model's timestep"),
         ({"control_dt_s": 0.0}, "control_dt_s is 0.0; allowed: seconds > 0"),
         ({"control_dt_s": float("nan")}, "control_dt_s is nan; allowed: seconds > 0"),
-        ({"max_steps": 0}, "^max_steps is 0; it must be an integer of at least 1$"),
-        ({"max_steps": 1.5}, "^max_steps is 1.5; it"),
-        ({"max_steps": float("nan")}, "^max_steps is nan; it"),
-        ({"max_steps": True}, "^max_steps is True; it"),
-        ({"max_steps": "9"}, "^max_steps is '9'; it"),
+        ({"max_steps": 0}, "^max_steps must be an integer >= 1, got 0$"),
+        ({"max_steps": 1.5}, "^max_steps must be an integer >= 1, got 1.5"),
+        ({"max_steps": float("nan")}, "^max_steps must be an integer >= 1, got nan"),
+        ({"max_steps": True}, "^max_steps must be an integer >= 1, got True"),
+        ({"max_steps": "9"}, "^max_steps must be an integer >= 1, got '9'"),
         ({"render_mode": "human"}, "unknown render_mode 'human'; allowed: None, 'rgb_array'"),
     ],
 )
@@ -217,9 +217,9 @@ def test_bad_options_are_named(options, message):
 
 
 @pytest.mark.parametrize("make", [arm.make_arm, LaneFollowVector])
-@pytest.mark.parametrize("number", [0, -3, 2.0, True, "2", None, float("nan")])
+@pytest.mark.parametrize("number", [0, -3, 2.0, True, "2", None, float("nan"), 10**9, 2**63])
 def test_bad_numbers_of_rows_are_named(make, number):
-    with pytest.raises(NeuroctlError, match=f"^num_envs is {number!r}; it must be an integer of at least 1$"):
+    with pytest.raises(NeuroctlError, match=f"^num_envs must be an integer from 1 to 1000000, got {number!r}$"):
         make(number)
 
 
@@ -354,7 +354,7 @@ def test_diverging_physics_stops_with_row_and_step(tmp_path, monkeypatch):
         env.step(np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize("gain", [1e30, 1e300])
+@pytest.mark.parametrize("gain", [3e9, 1e10])
 def test_absurd_dynamics_diverge_aloud(gain, tmp_path, monkeypatch):
     """MuJoCo's own answer, putting the state back to the start, would go unseen."""
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its log there

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from neuroctl import vector
 from neuroctl.envs.lane_follow import LaneFollowVector
+from neuroctl.envs.shift_wrapper import no_numbers
+from neuroctl.envs.shifts_events import EventNoise
 from neuroctl.envs.shifts_image import Brightness
 from neuroctl.envs.shifts_observation import ObservationDelay
+from neuroctl.envs.shifts_robot import ActionNoise
 from neuroctl.errors import NeuroctlError
 
 # Any: Gymnasium's `VectorEnv` knows neither lists of seeds nor the methods of ours
@@ -151,6 +155,32 @@ def test_state_of_another_shift_stack_is_refused():
     plain.reset(seed=0)
     with pytest.raises(NeuroctlError, match=r"'shift/gaussian-noise/.*' is missing"):
         shifted.set_state(None, plain.get_state())
+
+
+@pytest.mark.parametrize("stack", [[], ["frame-drop:2"]])
+def test_what_a_shift_keeps_is_refused_where_that_shift_is_not(stack):
+    env, shifted = make_env(ID, 1, {}, stack), make_env(ID, 1, {}, [*stack, "gaussian-noise:2"])
+    for each in (env, shifted):
+        each.reset(seed=0)
+    with pytest.raises(NeuroctlError, match=r"^unknown environment state 'shift/gaussian-noise/"):
+        env.set_state(None, shifted.get_state())
+
+
+def test_a_stack_of_shifts_of_one_kind_takes_its_own_state():
+    env = make_env(ID, 2, {}, ["gaussian-noise:2", "frame-drop:3", "gaussian-noise:1"])
+    env.reset(seed=0)
+    state, actions = env.get_state(), env.unwrapped.expert_action()
+    expected = env.step(actions)[0]
+    env.set_state(None, state)
+    assert env.step(actions)[0].tobytes() == expected.tobytes()
+
+
+def test_why_a_shift_does_not_fit_is_one_line_with_the_shape_of_the_space():
+    many = gym.spaces.Box(-np.arange(60), np.arange(60), dtype=np.int64)
+    assert "\n" in str(many)
+    reasons = [no_numbers(many), *(shift.fits(many, many) for shift in (Brightness, EventNoise, ActionNoise))]
+    for reason in reasons:
+        assert reason is not None and reason.endswith("Box(-59, 59, (60,), int64)") and "\n" not in reason
 
 
 def test_an_empty_mask_resets_nothing():

@@ -122,7 +122,7 @@ LANE = ["--env", "neuroctl/LaneFollow-v0"]
             ["evaluate", "expert", *LANE, "--option", "colour=red"],
             "unknown neuroctl/LaneFollow-v0 option 'colour'; known: blackout_s",
         ),
-        (["evaluate", "expert", *LANE, "--option", "max_steps=soon"], "max_steps is 'soon'; it must be an integer"),
+        (["evaluate", "expert", *LANE, "--option", "max_steps=soon"], "max_steps must be an integer >= 1, got 'soon'"),
         (["evaluate", "expert", *LANE, "--option", "camera=side"], "unknown camera 'side'; allowed: 'near', 'far'"),
         (["evaluate", "expert", *LANE, "--option", "max_stps=3"], "did you mean 'max_steps'?"),
         (["evaluate", "expert", *LANE, "--option", "num_envs=3"], "'num_envs' is not an environment option"),

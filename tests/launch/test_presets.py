@@ -10,7 +10,7 @@ from neuroctl import registry
 from neuroctl.run import environment_spaces, make_agent
 
 LANE = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
-NAMES = (*LANE, "arm-cfc", "ball-cfc")
+NAMES = (*LANE, "arm-cfc", "ball-cfc", "spore-ball", "spore-ball-sums", "spore-lane")
 
 
 @pytest.mark.parametrize("name", NAMES)

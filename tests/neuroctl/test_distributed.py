@@ -16,7 +16,8 @@ LANE = "neuroctl/LaneFollow-v0"
 
 
 def play(player: Player, workers: int, env_id: str = POINT, shifts: tuple[str, ...] = (), **kwargs: Any) -> Any:
-    return list(play_shards(make_shards(env_id, kwargs, shifts, 11, 3, width=4), player, workers))
+    shards = make_shards(env_id, kwargs, shifts, 11, 3, width=4)
+    return list(play_shards([(shard, player) for shard in shards], workers))
 
 
 def bits(results: list[ShardResult]) -> list[Any]:
@@ -56,7 +57,7 @@ def test_a_worker_killed_in_the_middle_of_a_shard_is_replaced(tmp_path: Path) ->
 def test_a_shard_that_kills_every_worker_ends_in_an_error() -> None:
     shards = make_shards(POINT, {"deadly": True}, (), 1, 3, width=4)
     with pytest.raises(NeuroctlError, match=rf"a shard failed {RETRIES + 1} times: WorkerCrashedError"):
-        list(play_shards(shards, Player("zero"), 1))
+        list(play_shards([(shard, Player("zero")) for shard in shards], 1))
 
 
 @on_ray

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neuroctl.errors import NeuroctlError
-from neuroctl.evaluation import evaluate, evaluate_player, save_evaluation
+from neuroctl.evaluation import evaluate, evaluate_players, save_evaluation
 from neuroctl.rollouts import WIDTH, Player
 from neuroctl.run import Run
 from neuroctl.statistics import iqm, stratified_bootstrap
@@ -18,8 +18,8 @@ from tests.neuroctl.toys import CART, POINT, LinearAgent, LinearConfig, linear_p
 
 @pytest.mark.parametrize("episodes", [1, 5, WIDTH, WIDTH + 3])
 def test_the_first_episodes_are_the_same_however_many_are_played(episodes: int) -> None:
-    whole = evaluate_player(linear_player(), POINT, {}, episodes=2 * WIDTH + 5, seed=3)
-    part = evaluate_player(linear_player(), POINT, {}, episodes=episodes, seed=3)
+    whole = evaluate_players([linear_player()], POINT, {}, episodes=2 * WIDTH + 5, seed=3)
+    part = evaluate_players([linear_player()], POINT, {}, episodes=episodes, seed=3)
     assert part.returns.tobytes() == whole.returns[:episodes].tobytes()
     assert part.lengths.tolist() == whole.lengths[:episodes].tolist()
     assert part.seeds == whole.seeds[:episodes] == tuple(episode_seed(3, i) for i in range(episodes))
@@ -81,7 +81,7 @@ def test_a_run_is_evaluated_in_its_own_environment_unless_told_otherwise(tmp_pat
     assert own.returns.tobytes() == same.returns.tobytes() != other.returns.tobytes()
     assert (
         own.returns.tobytes()
-        == evaluate_player(Player("x", preset(), agent.state_dict()), POINT, {}, episodes=5).returns.tobytes()
+        == evaluate_players([Player("x", preset(), agent.state_dict())], POINT, {}, episodes=5).returns.tobytes()
     )
 
 
@@ -104,6 +104,8 @@ def test_wrong_questions_are_answered_in_one_line(tmp_path: Path) -> None:
         ({"env_kwargs": {"num_envs": 2}}, "'num_envs' is not an environment option"),
         ({"env_id": None}, "a scripted agent needs an environment"),
         ({"env_id": "toys/Pont-v0"}, "did you mean 'toys/Point-v0'"),
+        ({"env_id": 3}, "an environment is named by its Gymnasium id such as 'CartPole-v1', got 3"),
+        ({"env_id": ["toys/Point-v0"]}, "an environment is named by its Gymnasium id"),
         ({"shifts": ["nois:1"]}, "unknown shift 'nois'"),
     ):
         with pytest.raises(NeuroctlError, match=message):

@@ -92,6 +92,9 @@ def test_a_damaged_config_is_named(text, tmp_path):
 def test_a_folder_without_config_is_no_run(tmp_path):
     with pytest.raises(NeuroctlError, match="no run at .*: it holds no config.json"):
         Run(tmp_path)
+    for nothing in (None, 3):
+        with pytest.raises(NeuroctlError, match=f"^a run folder must be a path, got {nothing}$"):
+            load(nothing)  # type: ignore[arg-type]
 
 
 def test_a_policy_is_evaluated_where_its_configuration_says(trained):
@@ -248,7 +251,8 @@ def test_observations_that_the_controller_was_not_trained_on_are_refused(trained
     ):
         with pytest.raises(NeuroctlError, match=message):
             controller.act(bad)
-    with pytest.raises(NeuroctlError, match="first has shape"):
-        controller.act(good, first=np.zeros(3, bool))
+    for first in (np.zeros(3, bool), "no", 0.5, 1, None):
+        with pytest.raises(NeuroctlError, match=r"^first is .*; allowed: True, False, or an array of them"):
+            controller.act(good, first=first)  # type: ignore[arg-type]
     controller.reset()
     assert controller.act(good).tobytes() == before.tobytes()

@@ -71,6 +71,7 @@ def test_a_change_of_the_robot_is_merged_into_its_dynamics():
     assert merged["track"] == "loop" and given["dynamics"]["mass"] == [1.0, 2.0]
     assert Heavier.options("any", {"dynamics": None}, 1) == {"dynamics": {"mass": 2}}
     assert Heavier.options("any", given, 0) == given
+    assert Heavier.options("any", {"dynamics": {"mass": 1e308}}, 5)["dynamics"]["mass"] == float("inf")
 
 
 @pytest.mark.parametrize(

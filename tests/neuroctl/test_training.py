@@ -22,7 +22,7 @@ from gymnasium.vector import AutoresetMode
 import neuroctl
 from neuroctl import registry
 from neuroctl.config import AgentConfig, DemonstrationsConfig, EnvConfig, TrainConfig
-from neuroctl.contracts import Agent
+from neuroctl.contracts import Agent, Listener
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.metrics import TIME_FIELDS
 from neuroctl.rollouts import record
@@ -434,6 +434,31 @@ def test_another_seed_plays_other_episodes(tmp_path, whole):
     runs = whole("online"), train(preset("online", seed=1, steps=20), out=tmp_path / "other")
     seeds = [run.checkpoints.load("20")[1]["loop"]["env"]["seeds"].tolist() for run in runs]
     assert not set(seeds[0]) & set(seeds[1])
+
+
+def test_episodes_that_end_while_an_agent_learns_are_in_the_metrics(tmp_path, whole):
+    seen: list[Any] = []
+
+    class Watcher(Listener):
+        def on_step(self, step):
+            seen.append((step.index, step.reward.copy(), step.done.copy()))
+
+        def on_end(self):
+            seen.append("end")
+
+    run = train(preset("online"), out=tmp_path / "run", listeners=[Watcher()])
+    assert seen.pop() == "end"
+    assert [index for index, _, _ in seen] == list(range(60))
+    returns, ended = np.zeros(4), []
+    for _, reward, done in seen[:7]:
+        returns += reward
+        ended += returns[done].tolist()
+        returns[done] = 0
+    line = run.metrics()[0]
+    assert line["step"] == 7
+    assert line.get("episode/return") == (pytest.approx(np.mean(ended)) if ended else None)
+    assert any("episode/return" in line for line in run.metrics())
+    assert tree_hash(run.checkpoints.load()[1]["agent"]) == tree_hash(whole("online").checkpoints.load()[1]["agent"])
 
 
 def test_what_is_shown_and_how_often_it_is_logged_do_not_change_the_learning(tmp_path, whole):

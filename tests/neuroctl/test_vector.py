@@ -77,6 +77,18 @@ def test_an_unknown_option_is_answered_with_those_that_exist(env_id: str, known:
         make_env(env_id, 2, {"max_stepz": 5})
 
 
+@pytest.mark.parametrize("env_id", [name for name in gym.registry if name.startswith("neuroctl/")])
+def test_gymnasium_answers_an_unknown_option_of_ours_as_we_do(env_id: str) -> None:
+    with pytest.raises(UnknownNameError) as ours:
+        make_env(env_id, 2, {"colour": "red"})
+    for make in (gym.make, gym.make_vec):
+        with pytest.raises(UnknownNameError) as theirs:
+            make(env_id, colour="red")
+        assert str(theirs.value) == str(ours.value)
+    with pytest.raises(NeuroctlError, match="^'num_envs' is not an environment option"):
+        gym.make(env_id, num_envs=2)
+
+
 def test_a_value_that_an_environment_refuses_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def picky(num_envs: int = 1, size: int = 1, **others: Any) -> Point:
         if others:
@@ -89,6 +101,14 @@ def test_a_value_that_an_environment_refuses_is_shown_with_its_reason(monkeypatc
         make_env("toys/Picky-v0", 1, {"hue": 1})
     with pytest.raises(NeuroctlError, match=r"Picky-v0 refuses its options {'size': '3'}: unsupported operand"):
         make_env("toys/Picky-v0", 1, {"size": "3"})
+
+
+def test_an_environment_without_options_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain: Any = lambda num_envs=1: Point(num_envs)  # noqa: E731
+    spec = gym.envs.registration.EnvSpec(id="toys/Plain-v0", vector_entry_point=plain)
+    monkeypatch.setitem(gym.registry, "toys/Plain-v0", spec)
+    with pytest.raises(UnknownNameError, match="^unknown toys/Plain-v0 option 'hue'; known: none$"):
+        make_env("toys/Plain-v0", 1, {"hue": 1})
 
 
 @pytest.mark.parametrize("name", ["num_envs", "id", "vectorization_mode", "vector_kwargs"])

@@ -1,5 +1,7 @@
 """What every cell checks and counts is in the base class."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,41 @@ def test_a_state_of_another_kind_is_refused_in_one_line(name):
         with pytest.raises(NeuroctlError, match="state") as error:
             cell.unroll(x, state)
         assert "\n" not in str(error.value)
+
+
+@every_cell
+@pytest.mark.parametrize("array", [np.zeros((T, B, D), np.float32), [[[0.0] * D] * B] * T, None, 3])
+def test_what_is_no_tensor_is_refused_in_one_line(name, array):
+    cell = CELLS[name]()
+    for call in (lambda: cell.unroll(array), lambda: cell.step(array, cell.initial_state(B))):
+        with pytest.raises(NeuroctlError, match=rf"^input is a {type(array).__name__}; expected a tensor \["):
+            call()
+    if array is None:
+        return
+    x, message = torch.zeros(T, B, D), rf"is a {type(array).__name__}; expected a tensor"
+    with pytest.raises(NeuroctlError, match=f"first {message}"):
+        cell.unroll(x, first=array)
+    with pytest.raises(NeuroctlError, match="state"):
+        cell.step(x[0], array)
+    if "cfc" in name or name == "ltc":
+        with pytest.raises(NeuroctlError, match=f"timespans {message}"):
+            cell.unroll(x, timespans=array)
+
+
+@every_cell
+@pytest.mark.parametrize("size", ["2", [2], np.zeros(2), None, 2.0, 0, -1, True])
+def test_a_batch_size_that_is_none_is_refused(name, size):
+    with pytest.raises(NeuroctlError, match="^batch_size must be an integer >= 1, got "):
+        CELLS[name]().initial_state(size)
+
+
+def test_sizes_are_integers_of_any_kind_but_truth_values():
+    sizes: Any
+    for sizes in ((True, H), (D, True), (D, 2.0), (0, H), (D, "5")):
+        with pytest.raises(NeuroctlError, match="_size must be an integer >= 1, got "):
+            RNN(*sizes)
+    sizes = (np.int64(D), np.uint8(H))
+    assert type(RNN(*sizes).hidden_size) is int
 
 
 @pytest.mark.parametrize("name", ["cfc", "cfc with backbone", "ltc"])

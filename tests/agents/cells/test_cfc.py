@@ -358,6 +358,8 @@ def test_initial_law_is_that_of_ncps():
     [
         ({"mode": "defualt"}, "unknown mode 'defualt'; did you mean 'default'"),
         ({"backbone_units": -1}, "backbone_units must be an integer >= 0"),
+        ({"backbone_units": True}, "backbone_units must be an integer >= 0, got True"),
+        ({"backbone_units": 0, "factorised": 3}, "factorised must be a list of maps such as ..ff1..; got 3"),
         ({"backbone_layers": 0}, "backbone_layers must be an integer >= 1"),
         ({"backbone_units": 0, "backbone_layers": 2}, "backbone_layers=2 does nothing"),
         ({"recurrent": SPEC}, "need backbone_units=0"),

@@ -53,6 +53,8 @@ def test_a_sequence_in_two_parts_is_the_whole_sequence():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="frame_stack must be an integer >= 1, got 0"):
         FeedForward(D, H, frame_stack=0)
+    with pytest.raises(NeuroctlError, match="frame_stack must be an integer >= 1, got True"):
+        FeedForward(D, H, frame_stack=True)
     cell, x, first = make(2)
     with pytest.raises(NeuroctlError, match="input has shape"):
         cell.unroll(x[..., :1], None, first)

@@ -269,7 +269,7 @@ def test_what_does_not_fit_is_refused_in_one_line(change, message):
 
 
 def test_options_out_of_range_are_refused():
-    with pytest.raises(NeuroctlError, match="unfolds must be an integer >= 1; got 0"):
+    with pytest.raises(NeuroctlError, match="unfolds must be an integer >= 1, got 0"):
         LTC(D, H, unfolds=0)
     with pytest.raises(NeuroctlError, match="recurrent.n must be hidden_size = 5; got 4"):
         LTC(D, H, recurrent=LowRankSparse(4, 2, 0.0))

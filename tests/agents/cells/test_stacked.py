@@ -72,6 +72,9 @@ def test_timespans_reach_every_cell():
     ("cells", "message"),
     [
         (lambda: [], "at least one cell"),
+        (lambda: None, "takes a list of cells; got NoneType"),
+        (lambda: RNN(D, 5), "takes a list of cells; got RNN"),
+        (lambda: [1], "takes cells; got int"),
         (lambda: [RNN(D, 5), torch.nn.Linear(5, 2)], "takes cells; got Linear"),
         (lambda: [RNN(D, 5), RNN(4, 2)], "cell 0 has output_size 5, but cell 1 has input_size 4"),
     ],
@@ -79,6 +82,10 @@ def test_timespans_reach_every_cell():
 def test_what_does_not_stack_is_refused_in_one_line(cells, message):
     with pytest.raises(NeuroctlError, match=message):
         Stacked(cells())
+
+
+def test_cells_may_come_from_any_iterable():
+    assert len(Stacked(RNN(D, D) for _ in range(3)).cells) == 3  # type: ignore[arg-type]
 
 
 def test_a_state_of_another_stack_is_refused():

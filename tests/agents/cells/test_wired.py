@@ -145,6 +145,9 @@ def test_one_layer_is_one_cell():
 def test_options_that_do_not_fit_are_refused_in_one_line():
     with pytest.raises(NeuroctlError, match="recurrent, factorised and wiring need backbone_units=0"):
         wired(CfC, NCP)
+    for make_cell in (CfC, LTC):
+        with pytest.raises(NeuroctlError, match="wiring must be a Wiring; got str; see Wiring.from_ncps"):
+            wired(make_cell, "x")  # type: ignore[arg-type]
     with pytest.raises(NeuroctlError, match="the wiring has 4 inputs and 14 neurons"):
         LTC(D + 1, H, wiring=NCP)
 

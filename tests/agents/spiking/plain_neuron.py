@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from neuroctl.streams import stream
+from tests.agents.spiking.plain_random import PlainStream
 
 
 class PlainNeuron:
@@ -57,7 +57,7 @@ def plain_neurons(parameters, dt_ms, exc, inh, current, seed, name, agent):
     """Spikes, traces and potentials `[T, N]` of N plain neurons, of one agent."""
     steps, size = exc.shape
     neurons = [PlainNeuron(parameters, dt_ms) for _ in range(size)]
-    uniforms = stream(seed, f"neurons/{name}", agent).random((steps, size))
+    uniforms = PlainStream(seed, f"neurons/{name}", agent).random((steps, size))
     out = [
         [(*neurons[n].step(exc[t, n], inh[t, n], current[t, n], uniforms[t, n]), neurons[n].v) for n in range(size)]
         for t in range(steps)
@@ -73,7 +73,7 @@ def plain_network(populations, projections, spikes_in, dt_ms, seed, agent=0):
     """
     steps = len(spikes_in)
     cells = {name: [PlainNeuron(p.parameters, dt_ms) for _ in range(p.size)] for name, p in populations.items()}
-    streams = {name: stream(seed, f"neurons/{name}", agent) for name in populations}
+    streams = {name: PlainStream(seed, f"neurons/{name}", agent) for name in populations}
     spikes = {name: np.zeros((steps, p.size)) for name, p in populations.items()}
     bap = {name: np.zeros((steps, p.size)) for name, p in populations.items()}
     for k in range(steps):

@@ -65,10 +65,10 @@ class PlainSynapse:
 
 
 class PlainSynapses:
-    """One agent's synapses `[P, K, Q]`, random numbers from `generator` in the order of the array."""
+    """One agent's synapses `[P, K, Q]`, random numbers from `stream` in the order of the array."""
 
-    def __init__(self, theta, p, generator, dt_ms=1.0, compat=False, exists=None):
-        self.p, self.generator, self.steps = p, generator, 0
+    def __init__(self, theta, p, stream, dt_ms=1.0, compat=False, exists=None):
+        self.p, self.stream, self.steps = p, stream, 0
         self.interval = round(p.weight_update_interval / dt_ms)
         exists = np.ones(theta.shape, bool) if exists is None else exists
         mu, c_p = (np.broadcast_to(a, theta[:, 0].shape) for a in (p.prior_mean, p.prior_precision))
@@ -89,8 +89,8 @@ class PlainSynapses:
 
     def update(self):
         noisy = self.p.gradient_noise > 0
-        z_gradient = self.generator.standard_normal(self.shape) if noisy else np.zeros(self.shape)
-        z_theta = self.generator.standard_normal(self.shape) if self.p.temperature > 0 else np.zeros(self.shape)
+        z_gradient = self.stream.standard_normal(self.shape) if noisy else np.zeros(self.shape)
+        z_theta = self.stream.standard_normal(self.shape) if self.p.temperature > 0 else np.zeros(self.shape)
         for at, cell in self.cells.items():
             cell.update(z_gradient[at], z_theta[at])
 

@@ -36,10 +36,11 @@ class Staircase(PlasticityRule):
     def steps_until_update(self):
         return self.interval - self.steps % self.interval
 
-    def advance(self, spikes_pre, bap, reward):
+    def advance(self, spikes_pre, bap, reward, *, spikes_post=None):
         assert len(spikes_pre) <= self.steps_until_update
         self.steps += len(spikes_pre)
-        self.seen.append([np.array(part) for part in self.checked_steps(spikes_pre, bap, reward)])
+        post = self.checked_spikes_post(spikes_post, len(spikes_pre))
+        self.seen.append([np.array(part) for part in (*self.checked_steps(spikes_pre, bap, reward), post)])
 
     def state_dict(self):
         return {"steps": self.steps}
@@ -150,7 +151,8 @@ def test_a_neuron_that_fires_counts_as_a_spike_of_the_next_step():
     fired = np.flatnonzero(network.activity["a"][:, 0, 0])
     assert fired[0] == 3
     assert np.flatnonzero(out[:, 0, 0])[0] == 7
-    pre = rule_of(network, "a->b").history()[0]
+    pre, _, _, post = rule_of(network, "a->b").history()
+    assert np.array_equal(post, out)
     assert np.flatnonzero(pre[:, 0, 0]).tolist() == [k + 1 for k in fired if k + 1 < 8]
 
 
@@ -223,10 +225,11 @@ def test_a_rule_is_shown_spikes_trace_and_reward_of_every_step():
     )
     spikes_in, reward = sparse(5, 1, 13), np.random.default_rng(0).normal(size=(5, 1))
     network.step(spikes_in, reward)
-    pre, bap, rewards = rule_of(network, "x->a").history()
+    pre, bap, rewards, post = rule_of(network, "x->a").history()
     np.testing.assert_array_equal(pre, spikes_in[:, :, 3:])
     np.testing.assert_array_equal(rewards, reward)
-    _, expected = plain_network(populations, [("a", "b", weights, 1, "exc")], spikes_in[:, 0], 1.0, 3)
+    spikes, expected = plain_network(populations, [("a", "b", weights, 1, "exc")], spikes_in[:, 0], 1.0, 3)
+    np.testing.assert_array_equal(post[:, 0], spikes["a"])
     np.testing.assert_allclose(bap[:, 0], expected["a"], rtol=1e-12)
 
 
@@ -242,6 +245,77 @@ def test_bits_do_not_depend_on_how_steps_are_divided(dtype):
     assert np.concatenate(parts).tobytes() == expected.tobytes()
     assert_same_state(whole.state_dict(), cut.state_dict())
     assert not np.array_equal(whole.weight("eye->hidden"), recurrent_network(2, dtype=dtype).weight("eye->hidden"))
+
+
+def test_running_and_then_learning_is_a_step():
+    whole, halves = recurrent_network(2, dtype=np.float64), recurrent_network(2, dtype=np.float64)
+    spikes, reward = sparse(100, 2, 14), np.random.default_rng(1).normal(0, 1, (100, 2))
+    for start in range(0, 100, 5):
+        now = slice(start, start + 5)
+        assert np.array_equal(halves.run(spikes[now]), whole.step(spikes[now], reward[now]))
+        halves.learn(reward[now])
+    assert_same_state(whole.state_dict(), halves.state_dict())
+
+
+def test_running_alone_changes_no_synapse():
+    network = recurrent_network()
+    before = network.state_dict()["rules"]
+    network.run(sparse(60, 1, 14))
+    assert_same_state(before, network.state_dict()["rules"])
+
+
+def test_what_cannot_be_learned_from_is_refused():
+    network = recurrent_network()
+    with pytest.raises(NeuroctlError, match="nothing to learn from"):
+        network.learn(np.zeros((0, 1)))
+    network.run(sparse(26, 1, 14))
+    with pytest.raises(NeuroctlError, match="weights change after 25 steps, 26 were run"):
+        network.learn(np.zeros((26, 1)))
+    network.run(sparse(20, 1, 14))
+    with pytest.raises(NeuroctlError, match=r"reward must be numbers of shape \(20, 1\)"):
+        network.learn(np.zeros((19, 1)))
+    network.learn(np.zeros((20, 1)))
+    with pytest.raises(NeuroctlError, match="nothing to learn from"):
+        network.learn(np.zeros((20, 1)))
+
+
+def test_agents_begin_with_what_others_had_learned():
+    taught = recurrent_network(3)
+    taught.step(sparse(40, 3, 14), np.ones((40, 3)))
+    state = taught.state_dict()
+    pupil = recurrent_network(2, seed=9)
+    own = pupil.state_dict()
+    pupil.adopt(state, [2, 0])
+    for key in pupil.rules:
+        for name in ("theta", "weight", "gradient"):
+            theirs = getattr(rule_of(taught, key), name)
+            assert np.array_equal(getattr(pupil.rules[key], name), theirs[[2, 0]])
+        assert rule_of(taught, key).eligibility.any()
+        assert not rule_of(pupil, key).eligibility.any()
+        assert np.array_equal(pupil.weight(key), taught.weight(key)[[2, 0]])
+        assert (pupil.rules[key].steps_until_update, taught.rules[key].steps_until_update) == (25, 10)
+        assert np.array_equal(pupil.state_dict()["rules"][key]["streams"], own["rules"][key]["streams"])
+    for name, neurons in pupil.neurons.items():
+        assert np.array_equal(neurons.threshold_mv, taught.neurons[name].threshold_mv[[2, 0]])
+    assert taught.neurons["motor"].threshold_mv.any()
+    assert np.array_equal(pupil.state_dict()["arrivals"], own["arrivals"])
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [([0, 3], "integers from 0 to 2, got"), ([0], "members must be 2 integers"), ([0.5, 1], "members must be 2")],
+)
+def test_members_that_are_not_there_are_refused(members, message):
+    pupil = recurrent_network(2)
+    before = pupil.state_dict()
+    with pytest.raises(NeuroctlError, match=message):
+        pupil.adopt(recurrent_network(3).state_dict(), members)
+    assert_same_state(before, pupil.state_dict())
+
+
+def test_agents_of_another_network_are_refused():
+    with pytest.raises(NeuroctlError, match="it has 'steps of 0.5 ms, float32'"):
+        recurrent_network().adopt(recurrent_network(dt_ms=0.5).state_dict(), [0])
 
 
 def test_long_static_runs_equal_short_ones():
@@ -401,8 +475,8 @@ def test_state_of_another_network_is_refused_in_one_line():
     network = recurrent_network()
     state = network.state_dict()
     for other, message in (
-        (recurrent_network(2), "it has '2 agents in steps of 1 ms, float32', this one has '1 agents"),
-        (recurrent_network(dt_ms=0.5), "it has '1 agents in steps of 0.5 ms"),
+        (recurrent_network(2), "it has '2 agents', this one has '1 agents'"),
+        (recurrent_network(dt_ms=0.5), "it has 'steps of 0.5 ms, float32'"),
         (SpikingNetwork({"eye": 11, "skin": 3}, {"motor": Population(1)}, [], "motor"), "'1 neurons 'motor''|neurons"),
     ):
         with pytest.raises(NeuroctlError, match=message) as error:

@@ -23,7 +23,7 @@ class Hebbian(PlasticityRule):
     def steps_until_update(self):
         return 1
 
-    def advance(self, spikes_pre, bap, reward):
+    def advance(self, spikes_pre, bap, reward, *, spikes_post=None):
         spikes, trace, rewards = self.checked_steps(spikes_pre, bap, reward)
         change = np.einsum("tbi,tbj,tb->bij", spikes, trace, rewards)
         self._weight += self.learning_rate * self.dt_ms * change
@@ -56,6 +56,15 @@ def test_the_contract_is_all_a_rule_needs():
     hebbian.learning_rate = 0.0
     hebbian.advance(*steps(1, 0.5, 2.0))
     assert hebbian.statistics()["mean"] == pytest.approx([3.0, 3.0])
+
+
+def test_a_rule_of_arrays_adopts_their_rows():
+    hebbian, other = rule(), Hebbian(3, 2, **{**OPTIONS, "batch_size": 4})
+    other.load_state_dict({"weight": np.arange(24.0).reshape(4, 3, 2)})
+    hebbian.adopt(other.state_dict(), [3, 1])
+    assert np.array_equal(hebbian.weight, other.weight[[3, 1]])
+    with pytest.raises(NeuroctlError, match="members must be 2 integers from 0 to 3, got"):
+        hebbian.adopt(other.state_dict(), [4, 1])
 
 
 def test_a_rule_without_a_method_cannot_be_made():
@@ -105,6 +114,16 @@ def test_signals_that_are_not_finite_are_refused(place, name, wrong):
     data[place][2] = wrong
     with pytest.raises(NonFiniteError, match=f"{name} has a value that is not finite: {wrong}"):
         rule().advance(*data)
+
+
+def test_a_rule_may_ask_for_postsynaptic_spikes():
+    assert rule().checked_spikes_post(np.full((4, 2, 2), 3.0), 4).dtype == np.uint8
+    with pytest.raises(NeuroctlError, match=r"Hebbian needs spikes_post of shape \(4, 2, 2\), got None"):
+        rule().checked_spikes_post(None, 4)
+    with pytest.raises(NeuroctlError, match=r"spikes_post must have shape \(4, 2, 2\), got \(3, 2, 2\)"):
+        rule().checked_spikes_post(np.zeros((3, 2, 2)), 4)
+    with pytest.raises(NeuroctlError, match="spikes_post must be whole numbers from 0 to 255, got 0.5"):
+        rule().checked_spikes_post(np.full((4, 2, 2), 0.5), 4)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

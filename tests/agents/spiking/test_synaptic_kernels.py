@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neuroctl.agents.spiking import SynapticSampling, SynapticSamplingParameters
-from neuroctl.streams import stream
+from tests.agents.spiking.plain_random import PlainStream
 from tests.agents.spiking.plain_synapse import PlainSynapses
 
 PRE, POST, PARALLEL, STEPS, SEED = 3, 2, 2, 830, 5
@@ -59,10 +59,10 @@ def rule(parameters, compat, **options):
 
 
 def plain(parameters, compat, exists=None, dt_ms=1.0):
-    generator = stream(SEED, "synapses", 0)
-    theta = 0.6 + 0.8 * generator.standard_normal((PRE, PARALLEL, POST))
+    stream = PlainStream(SEED, "synapses")
+    theta = 0.6 + 0.8 * stream.standard_normal((PRE, PARALLEL, POST))
     exists = None if exists is None else np.repeat(exists[:, None], PARALLEL, axis=1)
-    return PlainSynapses(theta, parameters, generator, dt_ms, compat, exists)
+    return PlainSynapses(theta, parameters, stream, dt_ms, compat, exists)
 
 
 def advance(synapses, data, chunk):
@@ -175,3 +175,18 @@ def test_every_spike_counts_whatever_the_number_of_neurons(num_pre):
     late = np.exp(-(steps - age) / 1000)
     expected = [(1 + 15 * i) * (kernel[: steps - i] * (bap[:, 0, 0] * late)[i:]).sum() for i in range(num_pre)]
     assert synapses.eligibility[0, :, 0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_traces_of_silent_inputs_do_not_linger_among_the_smallest_numbers():
+    parameters = SynapticSamplingParameters(episode_length=20, integration_time=50)
+    synapses = SynapticSampling(3, 2, parameters, initial=(1.0, 0.0))
+    synapses.eligibility, synapses.gradient = np.full((2, 1, 3, 2), 1e-3)
+    silent = np.zeros((100, 1, 3)), np.full((100, 1, 2), 0.1), np.ones((100, 1))
+    seen = []
+    for _ in range(60):
+        synapses.advance(*silent)
+        seen.append([np.abs(synapses.eligibility).max(), np.abs(synapses.gradient).max()])
+    tiny = np.finfo(np.float32).tiny
+    values = np.array(seen)
+    assert (values[:10, 0] > tiny).all() and values[-1].tolist() == [0, 0]
+    assert not ((values > 0) & (values < tiny)).any()

@@ -12,7 +12,7 @@ import pytest
 
 from neuroctl.agents.spiking import SynapticSampling, SynapticSamplingParameters
 from neuroctl.errors import NeuroctlError, NonFiniteError
-from neuroctl.streams import stream
+from tests.agents.spiking.plain_random import PlainStream
 
 SIGMAS = 4.5
 STDP = SynapticSamplingParameters(
@@ -322,7 +322,7 @@ def test_an_agent_does_not_depend_on_the_agents_beside_it(compat):
         if b == 0:
             alone.advance(*(array[:130, :1] for array in data))
         else:
-            row = {name: a[b : b + 1] for name, a in state.items() if name in ("turnover", "generators", "exists")}
+            row = {name: a[b : b + 1] for name, a in state.items() if name in ("turnover", "streams", "exists")}
             row |= {name: a[b : b + 1] for name, a in state.items() if name.startswith("synapses/")}
             row |= {name: a[:, b : b + 1] for name, a in state.items() if name.startswith("steps/")}
             alone.load_state_dict({**state, **row, "topology": alone.state_dict()["topology"]})
@@ -334,7 +334,7 @@ def test_an_agent_does_not_depend_on_the_agents_beside_it(compat):
 def test_each_agent_has_a_stream_of_its_own():
     synapses = SynapticSampling(3, 4, batch_size=2, seed=7, initial=(1.0, 2.0))
     for b in range(2):
-        expected = 1 + 2 * stream(7, "synapses", b).standard_normal((3, 4))
+        expected = 1 + 2 * PlainStream(7, "synapses", b).standard_normal((3, 4))
         assert np.array_equal(synapses.theta[b], expected)
 
 
@@ -370,8 +370,8 @@ def test_a_state_that_does_not_fit_is_refused():
     for other in others:
         with pytest.raises(NeuroctlError, match="of other synapses"):
             synapses.load_state_dict(other.state_dict())
-    without = {name: value for name, value in before.items() if name != "generators"}
-    with pytest.raises(NeuroctlError, match="lacks 'generators'"):
+    without = {name: value for name, value in before.items() if name != "streams"}
+    with pytest.raises(NeuroctlError, match="lacks 'streams'"):
         synapses.load_state_dict(without)
     for damage in ({"synapses/e": before["synapses/e"][:, :2]}, {"synapses/theta": before["synapses/theta"] * np.nan}):
         with pytest.raises(NeuroctlError, match="is not float"):
@@ -427,9 +427,9 @@ def test_statistics():
 
 def test_without_noise_no_random_number_is_drawn():
     synapses = SynapticSampling(3, 2, replace(STDP, temperature=0.0))
-    before = synapses.state_dict()["generators"]
+    before = synapses.state_dict()["streams"]
     synapses.advance(*random_steps(200, 1, 3, 2))
-    assert np.array_equal(synapses.state_dict()["generators"], before)
+    assert np.array_equal(synapses.state_dict()["streams"], before)
 
 
 @pytest.mark.parametrize(

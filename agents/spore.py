@@ -1,0 +1,317 @@
+"""Agents whose spiking synapses learn from the reward at every control step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroctl import registry
+from neuroctl.checks import shown, shown_space
+from neuroctl.config import parse_options
+from neuroctl.contracts import Agent, Info, Observation, Spaces
+from neuroctl.errors import NeuroctlError
+
+from .spiking.controller import Decoder, SpikingController
+from .spiking.decoders import LeftRightRatio, LowPass, PopulationVector
+from .spiking.encoders import PoissonEncoder
+from .spiking.input_rates import event_rates, image_rates, place_rates, with_exploration
+from .spiking.network import SpikingNetwork
+from .spiking.neurons import NeuronParameters
+from .spiking.projections import Population, Projection
+from .spiking.reward_filters import RewardFilter
+from .spiking.schedules import Schedule
+from .spore_config import DT_MS, SporeConfig
+
+COMMANDS = 5
+"""Steering commands of a left-right ratio."""
+REPORT_S = 1.0
+"""Simulated time between two reports of metrics."""
+SYNAPSES = "senses->motor"
+Rates = NDArray[np.float64]
+
+
+class SporeAgent(Agent):
+    """One layer of plastic synapses from the senses to motor neurons, in B agents with weights of their own.
+
+    Trained in B rows it is a population: row b is agent b, whose synapses and noise no other shares. What was learned
+    by one of them may act in any number of rows (see `Agent.member_state`), with noise of its own in each. The reward
+    of a control step is the reward signal during that step. An agent that is not told to `update` does not learn.
+
+    Background: Kappel et al. 2018 (eNeuro 5(2) 0301-17.2018) and Kaiser et al. 2019 (arXiv 2003.01431).
+
+    Args:
+        config: its options.
+        spaces: of the environment, with its control step.
+        seed: unused; the streams come from the seed of `begin`.
+        device: `"cpu"`.
+        dataset: None; it does not learn from recordings.
+
+    Raises:
+        NeuroctlError: the environment's spaces or control step do not fit, or an option does not fit the environment.
+    """
+
+    continues_across_episodes = True
+
+    def __init__(
+        self, config: SporeConfig, spaces: Spaces, *, seed: int, device: str = "cpu", dataset: object = None
+    ) -> None:
+        if device != "cpu":
+            raise NeuroctlError(
+                f"device {device!r} has no effect on spiking agents, which run on the cpu; leave it out"
+            )
+        self.config, self.spaces = config, spaces
+        self._num_steps, self._dt_s = _steps_of(spaces)
+        self._num_senses, self._sense = make_sense(config, spaces.observation, self._dt_s)
+        self._decoder = make_decoder(config, spaces.action)
+        self._schedules = {
+            "learning_rate": Schedule(config.learning_rate_schedule, config.learning_rate_half_life_s),
+            "temperature": Schedule(config.temperature_schedule, config.temperature_half_life_s),
+        }
+        self._learned: Mapping[str, Any] | None = None
+        self._begun = False
+        self._make(1, 0)  # says what is wrong with the options
+
+    # -- acting ------------------------------------------------------------------------------------------------
+
+    def begin(self, num_envs: int, seed: int) -> None:
+        """New neurons in `num_envs` rows, with what the loaded state's one agent, or its agent of each row, learned.
+
+        Raises:
+            NeuroctlError: a population was loaded, and there are not as many rows.
+        """
+        controller = self._make(num_envs, seed)
+        steps = 0
+        if self._learned is not None:
+            controller.adopt(self._learned["controller"], self._members_for(num_envs))
+            steps = self._learned["steps"]
+        self._start(controller, num_envs, steps)
+
+    def _start(self, controller: SpikingController, num_envs: int, steps: int) -> None:
+        self._controller, self._num_envs, self._steps, self._begun = controller, num_envs, steps, True
+        self._reward = np.zeros(num_envs)
+        self._late = np.zeros((round(self.config.reward_delay_s / self._dt_s), num_envs))
+        self._sums = np.zeros(2)
+
+    def _members_for(self, rows: int) -> list[int]:
+        assert self._learned is not None
+        count = self._learned["agents"]
+        if "member" in self._learned or count == 1:
+            return [self._learned.get("member", 0)] * rows
+        if count != rows:
+            raise NeuroctlError(f"{count} agents were trained; {rows} rows need one of them, or as many rows")
+        return list(range(count))
+
+    def act(self, obs: Observation, first: NDArray[np.bool_]) -> NDArray[Any]:
+        """Actions `[B, ...]` after one control step of the network."""
+        commands = self._controller.act(obs)
+        return commands.astype(self.spaces.action.dtype, copy=False)
+
+    # -- learning ----------------------------------------------------------------------------------------------
+
+    def observe(
+        self,
+        next_obs: Observation,
+        reward: NDArray[np.float64],
+        terminated: NDArray[np.bool_],
+        truncated: NDArray[np.bool_],
+        info: Info,
+    ) -> None:
+        """Keep the reward; an episode's end means nothing to the synapses."""
+        self._reward = reward
+
+    def update(self) -> dict[str, float]:
+        """Learn from the last control step; once a second of simulated time the means over agents, else nothing."""
+        every = max(round(REPORT_S / self._dt_s), 1)
+        if self._steps % every == 0:
+            self._schedule()
+        self._controller.learn(self._delayed(self._reward))
+        self._steps += 1
+        rates = self._controller.readout.rates_hz
+        self._sums += np.add.reduce(self._reward) / self._num_envs, np.add.reduce(rates, axis=None) / rates.size
+        return self._report(every) if self._steps % every == 0 else {}
+
+    def _delayed(self, reward: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The reward of the step that is `reward_delay_s` ago, 0 before the first."""
+        if not len(self._late):
+            return reward
+        place = self._steps % len(self._late)
+        late: NDArray[np.float64] = self._late[place].copy()
+        self._late[place] = reward
+        return late
+
+    def _schedule(self) -> None:
+        """Learning rate and temperature for the next second."""
+        factors = {name: schedule.factor(self._steps * self._dt_s) for name, schedule in self._schedules.items()}
+        for rule in self._controller.network.rules.values():
+            rule.learning_rate = self.config.learning_rate_per_s / 1000 * factors["learning_rate"]
+            if self.config.temperature is not None:
+                rule.temperature = self.config.temperature * factors["temperature"]
+
+    def _report(self, steps: int) -> dict[str, float]:
+        """Means since the last report, and the state of the synapses; counts of changes are those since then."""
+        reward, rate = self._sums / steps
+        self._sums = np.zeros(2)
+        rule = self._controller.network.rules[SYNAPSES]
+        figures = {name: float(values.mean()) for name, values in rule.statistics().items()}
+        return {"reward": float(reward), "motor_rate_hz": float(rate), **figures}
+
+    # -- state -------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Synapses, neurons, traces, running means and random streams of all agents; save it after `update`."""
+        if not self._begun:
+            return dict(self._learned) if self._learned is not None else {}
+        return {
+            "agents": self._num_envs,
+            "steps": self._steps,
+            "controller": self._controller.state_dict(),
+            "sums": self._sums.copy(),
+            "late": self._late.copy(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on bit for bit in the rows that were begun; without any, begin with what was learned.
+
+        Raises:
+            NeuroctlError: other rows were begun, or the state does not fit.
+        """
+        if self._begun:
+            if "member" in state or state["agents"] != self._num_envs:
+                raise NeuroctlError(f"the state is of {state['agents']} agents; {self._num_envs} rows were begun")
+            self._controller.load_state_dict(state["controller"])
+            self._steps, self._sums, self._late = state["steps"], state["sums"].copy(), state["late"].copy()
+        self._learned = state
+
+    def load_policy(self, state: Mapping[str, Any]) -> None:
+        """Begin with what was learned, and with the schedules from their start."""
+        self._learned = {**state, "steps": 0}
+        rows = self._num_envs if self._begun else self.members(state)
+        controller = self._controller if self._begun else self._make(rows, 0)
+        controller.adopt(state["controller"], self._members_for(rows))
+
+    @classmethod
+    def members(cls, state: Mapping[str, Any]) -> int:
+        """Agents in a `state_dict`."""
+        return 1 if "member" in state else int(state["agents"])
+
+    @classmethod
+    def member_state(cls, state: Mapping[str, Any], member: int) -> Mapping[str, Any]:
+        """The state with a note whose synapses are meant."""
+        return state if state["agents"] == 1 else {**state, "member": member}
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    def _make(self, rows: int, seed: int) -> SpikingController:
+        config, exploring = self.config, self.config.exploration_hz > 0
+        rule = registry.rules.load(config.rule)(**parse_options(config.rule_options))
+        synapses = Projection("senses", "motor", rule=rule, synapses_per_pair=config.synapses_per_pair)
+        weight = 2.0 if config.exploration_mv is None else config.exploration_mv
+        neurons = NeuronParameters(
+            dead_time_ms=config.dead_time_ms,
+            with_reset=False,
+            i_e_mv=config.drive_mv,
+            c1_hz_per_mv=0.0,
+            c2_hz=1.0,
+            c3_per_mv=1.0,
+        )
+        network = SpikingNetwork(
+            inputs={"senses": self._num_senses, **({"explore": 1} if exploring else {})},
+            populations={"motor": Population(config.motors, neurons)},
+            projections=[synapses, *([Projection("explore", "motor", weight=weight)] if exploring else [])],
+            output="motor",
+            batch_size=rows,
+            dt_ms=DT_MS,
+            seed=seed,
+        )
+        return SpikingController(
+            network,
+            self._rates,
+            PoissonEncoder(network.num_inputs, self._num_steps, batch_size=rows, dt_ms=DT_MS, seed=seed),
+            LowPass(config.motors, config.readout_ms, batch_size=rows, dt_ms=DT_MS),
+            self._decoder,
+            RewardFilter(
+                config.reward_filter,
+                config.reward_mean_s,
+                config.reward_smoothing_s,
+                batch_size=rows,
+                control_dt_s=self._dt_s,
+            ),
+        )
+
+    def _rates(self, obs: Observation) -> Rates:
+        """Rates of all inputs, that of exploration last."""
+        rates = self._sense(obs)
+        if not self.config.exploration_hz:
+            return rates
+        inhibition = 0.2 if self.config.exploration_inhibition is None else self.config.exploration_inhibition
+        return with_exploration(rates, rest_hz=self.config.exploration_hz, inhibition=inhibition)
+
+
+def _steps_of(spaces: Spaces) -> tuple[int, float]:
+    """Network steps in a control step, and its length in s."""
+    dt_s = spaces.control_dt_s
+    if dt_s is None:
+        raise NeuroctlError("the environment does not say its control step: it needs an attribute control_dt_s")
+    steps = round(1000 * dt_s / DT_MS)
+    if steps < 1 or abs(steps * DT_MS - 1000 * dt_s) > 1e-6:
+        raise NeuroctlError(f"the control step of {dt_s:g} s is no multiple of the network's step of {DT_MS:g} ms")
+    return steps, dt_s
+
+
+def make_sense(
+    config: SporeConfig, space: gym.Space[Any], control_dt_s: float
+) -> tuple[int, Callable[[Observation], Rates]]:
+    """The number of inputs, and what turns observations `[B, ...]` into their rates in Hz `[B, N]`.
+
+    Raises:
+        NeuroctlError: the encoding does not fit the observations.
+    """
+    if not isinstance(space, gym.spaces.Box) or not space.shape:
+        raise NeuroctlError(f"spiking agents observe arrays; the environment gives {shown_space(space)}")
+    low, high, count = float(space.low.min()), float(space.high.max()), int(np.prod(space.shape))
+    limit = config.input_limit_hz
+    if config.encoding == "events":
+        if low < 0:
+            raise NeuroctlError(f"encoding 'events' needs counts >= 0; the environment gives {shown_space(space)}")
+        gain = 1.0 if config.event_gain is None else config.event_gain
+        return count, lambda obs: event_rates(obs, gain=gain, control_dt_s=control_dt_s, limit_hz=limit)
+    if config.encoding == "image":
+        if space.dtype != np.uint8 and (low < 0 or high > 1):
+            raise NeuroctlError(
+                f"encoding 'image' needs values from 0 to 1; the environment gives {shown_space(space)}"
+            )
+        return count, lambda obs: image_rates(obs, limit)
+    if not np.isfinite([low, high]).all():
+        raise NeuroctlError(f"encoding 'place' needs finite bounds; the environment gives {shown_space(space)}")
+    cells = 8 if config.place_cells is None else config.place_cells
+    lows, highs = space.low.reshape(-1), space.high.reshape(-1)
+    return count * cells, lambda obs: place_rates(
+        np.reshape(obs, (len(obs), -1)), lows, highs, cells=cells, max_rate_hz=limit
+    )
+
+
+def make_decoder(config: SporeConfig, space: gym.Space[Any]) -> Decoder:
+    """What turns rates of motor neurons into actions: a vector in the plane, or one of five steering commands.
+
+    Raises:
+        NeuroctlError: another action space, or an option that has no effect on it.
+    """
+    is_plane = isinstance(space, gym.spaces.Box) and space.shape == (2,)
+    is_steering = isinstance(space, gym.spaces.Discrete) and space.n == COMMANDS and space.start == 0
+    if not is_plane and not is_steering:
+        raise NeuroctlError(
+            f"motor neurons command a Box(2,) or Discrete({COMMANDS}); the environment takes {shown_space(space)}"
+        )
+    unused = "ratio_scale" if is_plane else "readout_gain"
+    if getattr(config, unused) is not None:
+        raise NeuroctlError(f"agent.{unused} {shown(getattr(config, unused))} has no effect on {shown_space(space)}")
+    if is_plane:
+        assert isinstance(space, gym.spaces.Box)
+        limit = float(min(space.high.min(), -space.low.max()))
+        gain = 0.05 if config.readout_gain is None else config.readout_gain
+        return PopulationVector(config.motors, gain, limit)
+    return LeftRightRatio(config.motors, 20.0 if config.ratio_scale is None else config.ratio_scale)

@@ -1,0 +1,234 @@
+import dataclasses
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import neuroctl
+from neuroctl import registry
+from neuroctl.agents.spore import SporeAgent
+from neuroctl.agents.spore_config import SporeConfig
+from neuroctl.config import TrainConfig
+from neuroctl.contracts import Spaces
+from neuroctl.errors import NeuroctlError
+from neuroctl.loop import ClosedLoop
+from neuroctl.run import make_agent
+from neuroctl.training import train
+from neuroctl.vector import make_env, spaces_of
+
+SEED = 7
+
+
+def configured(**options: Any) -> TrainConfig:
+    preset: Any = registry.presets.load("spore-ball-sums")()
+    agent: Any = {"learning_rate_per_s": 0.1, "learning_rate_half_life_s": 2.0}
+    changed = {name: options.pop(name) for name in list(options) if name in SporeConfig.__dataclass_fields__}
+    result: TrainConfig = dataclasses.replace(
+        preset,
+        agent=dataclasses.replace(preset.agent, **{**agent, **changed}),
+        env=dataclasses.replace(preset.env, max_steps=40),
+        **{"seed": SEED, "steps": 60, "num_envs": 3, "log_every": 50, "checkpoint_every": 60, **options},
+    )
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return train(configured(), out=tmp_path_factory.mktemp("spore") / "run")
+
+
+def loop_of(config: TrainConfig, rows: int, learn: int = 0) -> Any:
+    env = make_env(config.env.id, rows, config.env.kwargs())
+    agent = make_agent(config, spaces_of(env))
+    loop = ClosedLoop(env, agent)
+    loop.begin(SEED)
+    actions = []
+    for _ in range(learn):
+        actions.append(loop.step().action)
+        agent.update()
+    return loop, agent, np.array(actions)
+
+
+def theta(state: Any) -> Any:
+    return state["controller"]["network"]["rules"]["senses->motor"]["synapses/theta"]
+
+
+def test_a_population_learns_and_every_agent_by_itself(run: Any) -> None:
+    _, trees = run.checkpoints.load()
+    learned = theta(trees["agent"])
+    _, fresh, _ = loop_of(configured(), 3)
+    assert learned.shape == (3, 32, 1, 8)
+    assert not np.allclose(learned, theta(fresh.state_dict()), atol=1e-3)
+    _, two, actions = loop_of(configured(), 2, learn=30)
+    _, three, beside = loop_of(configured(), 3, learn=30)
+    assert np.array_equal(actions, beside[:, :2])
+    assert np.array_equal(theta(two.state_dict()), theta(three.state_dict())[:2])
+
+
+def test_metrics_are_means_over_a_second_and_all_agents(run: Any) -> None:
+    line = run.metrics()[0]
+    assert line["step"] == 50
+    loop, agent, _ = loop_of(configured(), 3)
+    rewards: list[Any] = []
+    reported: dict[str, float] = {}
+    for _ in range(50):
+        rewards.append(loop.step().reward)
+        reported = agent.update() or reported
+    assert line["reward"] == pytest.approx(np.mean(rewards))
+    assert line["reward"] == reported["reward"]
+    for name in ("motor_rate_hz", "active", "clipped", "drive", "retractions", "formations"):
+        assert line[name] == reported[name]
+
+
+@pytest.mark.parametrize("rule", ["synaptic-sampling", "r-stdp", "node-perturbation"])
+def test_a_run_that_was_cut_goes_on_bit_for_bit(rule: str, tmp_path: Any) -> None:
+    options: Any = {"rule": rule, "rule_options": (), "temperature": None, "checkpoint_every": 23}
+    whole = train(configured(steps=60, **options), out=tmp_path / "whole")
+    train(configured(steps=60, **options), out=tmp_path / "cut")
+    for path in (tmp_path / "cut" / "checkpoints").glob("0*60"):
+        import shutil
+
+        shutil.rmtree(path)
+    (tmp_path / "cut" / "checkpoints" / "latest").unlink()
+    cut = train(resume=tmp_path / "cut")
+    states = [r.checkpoints.load(60)[1]["agent"] for r in (whole, cut)]
+    from neuroctl.run import tree_hash
+
+    assert tree_hash(states[0]) == tree_hash(states[1])
+
+
+def test_every_member_plays_the_same_episodes(run: Any) -> None:
+    result = neuroctl.evaluate(run.path, episodes=2)
+    assert result.members is not None
+    assert result.members.tolist() == [0, 0, 1, 1, 2, 2]
+    assert result.seeds[:2] == result.seeds[2:4] == result.seeds[4:]
+    alone = neuroctl.evaluate(run.path, episodes=2, member=1)
+    assert np.array_equal(alone.returns, result.returns[2:4])
+    assert len(set(result.returns.tolist())) > 2
+    summary = result.summary()
+    assert summary["member_returns"] == pytest.approx(result.returns.reshape(3, 2).mean(axis=1).tolist())
+    assert "3 members of one run" in summary["interval"]
+    with pytest.raises(NeuroctlError, match="member must be an integer from 0 to 2, got 3"):
+        neuroctl.evaluate(run.path, member=3)
+
+
+def test_members_of_what_is_no_population_are_refused() -> None:
+    with pytest.raises(NeuroctlError, match="member 1 has no effect: 'expert' is no population"):
+        neuroctl.evaluate("expert", env_id="neuroctl/BallReach-v0", member=1)
+
+
+def test_a_controller_acts_with_the_weights_of_its_member(run: Any) -> None:
+    obs = np.full(32, 3.0, np.float32)
+    actions = [[neuroctl.load(run.path, member=m).act(obs) for m in range(3)] for _ in range(2)]
+    assert np.array_equal(actions[0], actions[1])
+    with pytest.raises(NeuroctlError, match="member must be an integer from 0 to 2"):
+        neuroctl.load(run.path, member=3)
+
+
+def test_what_is_learned_while_recording_is_repeated(run: Any, tmp_path: Any) -> None:
+    neuroctl.record(run.path, tmp_path / "data", episodes=2, learn=True, member=2)
+    assert neuroctl.replay(tmp_path / "data").ok
+    result = neuroctl.replay(tmp_path / "data", mode="policy")
+    assert result.ok and result.exact == [0, 1]
+
+
+def test_a_frozen_recording_is_repeated_by_its_member(run: Any, tmp_path: Any) -> None:
+    recording = neuroctl.record(run.path, tmp_path / "data", episodes=2, width=2, member=1)
+    assert recording.info.member == 1
+    result = neuroctl.replay(tmp_path / "data", mode="policy")
+    assert result.ok and not result.notes
+
+
+def test_many_rows_of_one_member_share_its_synapses_and_not_its_noise(run: Any) -> None:
+    _, trees = run.checkpoints.load()
+    _, agent, _ = loop_of(configured(), 3)
+    chosen = SporeAgent.member_state(trees["agent"], 1)
+    assert SporeAgent.members(chosen) == 1
+    fresh = make_agent(configured(), agent.spaces)
+    fresh.load_state_dict(chosen)
+    fresh.begin(4, 1)
+    learned = theta(fresh.state_dict())
+    assert np.array_equal(learned, np.repeat(theta(trees["agent"])[1:2], 4, axis=0))
+    actions = fresh.act(np.full((4, 32), 8.0), np.ones(4, bool))
+    assert len(np.unique(actions, axis=0)) == 4
+
+
+def test_a_population_needs_as_many_rows(run: Any) -> None:
+    _, trees = run.checkpoints.load()
+    _, agent, _ = loop_of(configured(), 2)
+    with pytest.raises(NeuroctlError, match="the state is of 3 agents; 2 rows were begun"):
+        agent.load_state_dict(trees["agent"])
+    fresh = make_agent(configured(), agent.spaces)
+    fresh.load_state_dict(trees["agent"])
+    with pytest.raises(NeuroctlError, match="3 agents were trained; 2 rows need one of them, or as many rows"):
+        fresh.begin(2, 0)
+
+
+def test_a_warm_start_keeps_synapses_and_starts_the_schedule_again(run: Any, tmp_path: Any) -> None:
+    _, trees = run.checkpoints.load()
+    warm = train(configured(warm_start=run.path, steps=1, checkpoint_every=1), out=tmp_path / "warm")
+    _, first = warm.checkpoints.load(0)
+    assert np.array_equal(theta(first["agent"]), theta(trees["agent"]))
+    assert (first["agent"]["steps"], trees["agent"]["steps"]) == (0, 60)
+
+
+def test_a_late_reward_teaches_as_if_it_came_later() -> None:
+    agents = [loop_of(configured(reward_delay_s=delay), 1)[1] for delay in (0.0, 0.1)]
+    rewards = np.random.default_rng(0).random((20, 1))
+    obs, nothing = np.full((1, 32), 8.0), np.zeros(1, bool)
+    for delay, agent in zip((0, 5), agents, strict=True):
+        for k in range(20):
+            agent.act(obs, nothing)
+            agent.observe(obs, rewards[k - 5 + delay] if k >= 5 - delay else np.zeros(1), nothing, nothing, {})
+            agent.update()
+    assert np.array_equal(theta(agents[0].state_dict()), theta(agents[1].state_dict()))
+
+
+def test_the_learning_rate_falls_with_its_half_life() -> None:
+    _, agent, _ = loop_of(configured(), 1, learn=51)
+    rule = agent._controller.network.rules["senses->motor"]
+    assert rule.learning_rate == pytest.approx(0.1 / 1000 * 0.5 ** (50 * 0.02 / 2.0))
+
+
+@pytest.mark.parametrize(
+    ("options", "obs", "action", "message"),
+    [
+        ({}, gym.spaces.Box(-1, 1, (4,)), None, r"encoding 'events' needs counts >= 0; .* Box\(-1.0, 1.0, \(4,\)"),
+        ({"encoding": "image"}, None, None, "encoding 'image' needs values from 0 to 1"),
+        ({"encoding": "place"}, gym.spaces.Box(-np.inf, np.inf, (4,)), None, "encoding 'place' needs finite bounds"),
+        ({}, gym.spaces.Discrete(3), None, "spiking agents observe arrays"),
+        ({}, None, gym.spaces.Box(-1, 1, (3,)), r"motor neurons command a Box\(2,\) or Discrete\(5\)"),
+        ({"ratio_scale": 30.0}, None, None, r"agent.ratio_scale 30.0 has no effect on Box\("),
+        ({"readout_gain": 1.0}, None, gym.spaces.Discrete(5), r"agent.readout_gain 1.0 has no effect on Discrete\(5\)"),
+        ({"rule_options": ("speed=1",)}, None, None, "unknown option of rule synaptic-sampling 'speed'"),
+        ({"rule_options": ("weight_update_interval=50",)}, None, None, "change after 50 ms; allowed: multiples"),
+    ],
+)
+def test_robots_and_options_that_do_not_fit_are_refused(options: Any, obs: Any, action: Any, message: str) -> None:
+    counts, plane = gym.spaces.Box(0, np.inf, (4, 4)), gym.spaces.Box(-4, 4, (2,))
+    spaces = Spaces(counts if obs is None else obs, plane if action is None else action, 0.02)
+    with pytest.raises(NeuroctlError, match=message) as error:
+        SporeAgent(SporeConfig(**options), spaces, seed=0)
+    assert "\n" not in str(error.value)
+
+
+def test_the_control_step_must_be_known_and_whole() -> None:
+    spaces = Spaces(gym.spaces.Box(0, 1, (4,)), gym.spaces.Box(-4, 4, (2,)))
+    for dt_s, message in ((None, "does not say its control step"), (0.0105, "control step of 0.0105 s is no multiple")):
+        with pytest.raises(NeuroctlError, match=message):
+            SporeAgent(SporeConfig(), dataclasses.replace(spaces, control_dt_s=dt_s), seed=0)
+    with pytest.raises(NeuroctlError, match="device 'cuda' has no effect on spiking agents"):
+        SporeAgent(SporeConfig(), dataclasses.replace(spaces, control_dt_s=0.02), seed=0, device="cuda")
+
+
+@pytest.mark.parametrize(("encoding", "inputs"), [("image", 16), ("place", 16 * 8)])
+def test_other_senses_drive_the_network(encoding: Any, inputs: int) -> None:
+    spaces = Spaces(gym.spaces.Box(0, 1, (4, 4)), gym.spaces.Discrete(5), 0.02)
+    agent = SporeAgent(SporeConfig(encoding=encoding, drive_mv=3.0), spaces, seed=0)
+    agent.begin(2, 0)
+    action = agent.act(np.full((2, 4, 4), 0.5, np.float32), np.ones(2, bool))
+    assert action.shape == (2,) and action.dtype == np.int64
+    agent.observe(np.zeros(2), np.ones(2), np.zeros(2, bool), np.zeros(2, bool), {})
+    agent.update()
+    assert theta(agent.state_dict()).shape == (2, inputs, 1, 8)
