@@ -91,7 +91,8 @@ def _spore_ball(preset: str, image_code: Literal["pixels", "sums"], event_gain: 
         learning_rate_schedule="exponential",
         learning_rate_half_life_s=HALF_LIFE_S,
         event_gain=event_gain,
-        exploration_hz=100.0,
+        drive_mv=2.0,
+        readout_ms=50.0,
         readout_gain=0.05,
     )
     return TrainConfig(
@@ -100,6 +101,7 @@ def _spore_ball(preset: str, image_code: Literal["pixels", "sums"], event_gain: 
         ),
         agent=agent,
         preset=preset,
+        evaluation_options=("max_steps=6000",),
         steps=SIMULATED_HOUR,
         log_every=3000,
         checkpoint_every=SIMULATED_HOUR // 2,

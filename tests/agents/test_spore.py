@@ -28,6 +28,7 @@ def configured(**options: Any) -> TrainConfig:
         preset,
         agent=dataclasses.replace(preset.agent, **{**agent, **changed}),
         env=dataclasses.replace(preset.env, max_steps=40),
+        evaluation_options=(),
         **{"seed": SEED, "steps": 60, "num_envs": 3, "log_every": 50, "checkpoint_every": 60, **options},
     )
     return result
