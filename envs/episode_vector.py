@@ -311,6 +311,6 @@ def _name_of(vector: type) -> str:
 
 
 def _with_masks(said: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Any]:
-    """Gymnasium's vector info: `_name` tells in which of the rows `name` is said; here in all, as one array says."""
-    everywhere = np.ones(rows, np.bool_)
-    return {**said, **{f"_{name}": everywhere for name in said}}
+    """Gymnasium's vector info: `_name` tells in which of the rows `name` is said."""
+    masks = np.ones((len(said), rows), np.bool_)
+    return {**said, **{f"_{name}": mask for name, mask in zip(said, masks, strict=True)}}
