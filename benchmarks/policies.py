@@ -1,4 +1,4 @@
-"""Size and speed of the policies of all presets: parameters, gradient steps, latency of one decision (one thread)."""
+"""Policies that learn by imitation: parameters, time of a gradient step, latency of one decision (one thread)."""
 
 import argparse
 import statistics
@@ -40,6 +40,8 @@ def main() -> None:
         print(f"{'preset':16} {'parameters':>10} {'cell':>8} {'gradient step':>14} {'latency B=1':>12} {'B=16':>9}")
         for name in registry.presets.names():
             config = registry.presets.load(name)()
+            if not registry.agents.load(config.agent.name).offline:
+                continue  # see spiking_loop.py
             path = Path(folder) / name
             data = [record("expert", path, episodes=16, env_id=config.env.id, env_kwargs=config.env.kwargs())]
             agent: Any = make_agent(replace(config, seed=1), environment_spaces(config), data)
