@@ -39,12 +39,17 @@ TASKS: dict[Task, str] = {
     "sums": "Reaching with a ball, events summed over rows and columns",
     "lane": "Lane following on the loop, event camera",
 }
+PRESETS = {"ball": presets.spore_ball, "sums": presets.spore_ball_sums, "lane": presets.spore_lane}
 CHANGES: dict[str, dict[str, Any]] = {
     "annealed": {},
     "constant": {"learning_rate_schedule": "constant", "learning_rate_half_life_s": None},
     "T 0": {"temperature": 0.0},
     "T 1": {"temperature": 1.0},
-    "T annealed": {"temperature": 0.1, "temperature_schedule": "exponential", "temperature_half_life_s": 3466.0},
+    "T annealed": {
+        "temperature": 0.1,
+        "temperature_schedule": "exponential",
+        "temperature_half_life_s": presets.HALF_LIFE_S,
+    },
     "raw reward": {"reward_filter": "raw"},
     "reward / mean": {"reward_filter": "ratio"},
     "z-scored reward": {"reward_filter": "zscore"},
@@ -58,7 +63,6 @@ SCRIPTED = {"ball": ("expert", "random"), "sums": (), "lane": ("expert", "random
 """Players without a network: the task's expert, random commands that are held, and never to steer."""
 HELD_STEPS = {"ball": 50, "lane": 10}
 STRAIGHT = 2
-STEPS_PER_HOUR = 180_000
 FROZEN_EPISODES = {"ball": 2, "sums": 2, "lane": 3}
 FROZEN_STEPS = 6000
 """Length of an episode in which frozen agents play: 2 minutes."""
@@ -116,12 +120,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _config(options: Arguments, task: Task, name: str) -> TrainConfig:
     """The task's preset under a condition, saved every half hour."""
-    made: Any = {"ball": presets.spore_ball, "sums": presets.spore_ball_sums, "lane": presets.spore_lane}[task]()
+    made: Any = PRESETS[task]()
     changes = dict(CHANGES[name])
     if changes.get("learning_rate_per_s") == 0.0:
         changes |= {"learning_rate_schedule": "constant", "learning_rate_half_life_s": None}
     agent: SporeConfig = replace(made.agent, **changes)
-    half = STEPS_PER_HOUR // 2
+    half = presets.SIMULATED_HOUR // 2
     steps = round(2 * options.hours) * half
     config: TrainConfig = replace(
         made,
@@ -157,7 +161,7 @@ def _train(options: Arguments, task: Task, name: str) -> None:
 
 def _environment(task: Task, rows: int) -> Vector:
     """The environment in which frozen and scripted players are measured."""
-    made: Any = {"ball": presets.spore_ball, "sums": presets.spore_ball_sums, "lane": presets.spore_lane}[task]()
+    made: Any = PRESETS[task]()
     return make_env(made.env.id, rows, {**made.env.kwargs(), "max_steps": FROZEN_STEPS})
 
 
@@ -306,7 +310,7 @@ def _figure(options: Arguments, task: Task) -> Any:
     axes = np.atleast_1d(figure.subplots(1, max(len(names), 1), sharey=True))
     for axis, name in zip(axes, names, strict=False):
         curve = read_curve(_folder(options, task, name).with_suffix(".curve.jsonl"))
-        hours = curve["step"] / STEPS_PER_HOUR
+        hours = curve["step"] / presets.SIMULATED_HOUR
         with np.errstate(invalid="ignore", divide="ignore"):
             seconds = np.where(curve["trials"] > 0, curve["trial_s"] / curve["trials"], np.nan)
         axis.plot(hours, seconds, color="C0", alpha=0.3, lw=0.8)

@@ -136,9 +136,11 @@ def evaluate(
     Raises:
         NeuroctlError: something asked for does not exist or does not fit.
     """
-    players, run = find_players(source, checkpoint)
-    if member is not None:
-        players = [find_player(source, checkpoint, member)[0]]
+    if member is None:
+        players, run = find_players(source, checkpoint)
+    else:
+        player, run = find_player(source, checkpoint, member)
+        players = [player]
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
     return evaluate_players(
         players, env_id, kwargs, shifts, episodes=episodes, workers=workers, seed=seed, progress=progress

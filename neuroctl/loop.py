@@ -131,7 +131,7 @@ class ClosedLoop:
         Raises:
             NonFiniteError: names the step, the row and the field, and where the last steps were written.
         """
-        for key, array in [(name, value)] if isinstance(value, np.ndarray) else _leaves(name, value):
+        for key, array in _leaves(name, value):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 row = np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1))
                 raise NonFiniteError(f"{key} of row {row} is not finite at step {self.step_index}{self.write_dump()}")

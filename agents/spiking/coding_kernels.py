@@ -13,9 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .neuron_kernels import MOST_SPIKES
 from .random_numbers import Streams, next_word
 
-MOST_COUNTED = 255
 _UNIT = 2.0**-53
 
 Array = NDArray[Any]
@@ -49,7 +49,7 @@ def poisson_spikes(streams: Streams, rates_hz: Array, interval_s: float, spikes:
             expected = rates_hz[row, n] * interval_s
             while place < expected:
                 t = min(int(place / expected * steps), steps - 1)
-                if spikes[t, row, n] < MOST_COUNTED:
+                if spikes[t, row, n] < MOST_SPIKES:
                     spikes[t, row, n] += 1
                 gap, a, b, c, d = _gap(a, b, c, d)
                 place += gap

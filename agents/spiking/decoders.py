@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
 
-from .coding_kernels import MOST_COUNTED, all_within, limited_vectors, low_pass, weighted_sums
+from .coding_kernels import all_within, limited_vectors, low_pass, weighted_sums
 from .member_rows import member_rows
+from .neuron_kernels import MOST_SPIKES
 from .neurons import check_arrays, checked_counts
 from .plasticity import State, checked_real
 
@@ -59,7 +60,7 @@ class LowPass:
             NeuroctlError: another shape, or spikes that are no whole numbers from 0 to 255; nothing has changed.
         """
         steps = len(np.atleast_1d(spikes))
-        counts = checked_counts("spikes", spikes, (steps, self.batch_size, self.num_neurons), MOST_COUNTED)
+        counts = checked_counts("spikes", spikes, (steps, self.batch_size, self.num_neurons), MOST_SPIKES)
         low_pass(math.exp(-self.dt_ms / self.tau_ms), 1000 / self.tau_ms, counts, self._activity)
         return self.rates_hz
 

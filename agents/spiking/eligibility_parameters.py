@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from neuroctl.errors import NeuroctlError
 
-from .plasticity import checked_real
+from .plasticity import keep_checked
 
 _FROM_ZERO = ("learning_rate",)
 _FINITE = ("min_weight", "max_weight", "a_plus", "a_minus")
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,25 +35,11 @@ class EligibilityParameters:
 
     def __post_init__(self) -> None:
         """Check every value, and keep it as a float."""
-        for field in fields(self):
-            name, value = field.name, getattr(self, field.name)
-            least = -np.inf if name in _FINITE else 0.0
-            above = name not in (*_FINITE, *_FROM_ZERO)
-            object.__setattr__(self, name, checked_real(name, value, least, above))
+        above_zero = [field.name for field in fields(self) if field.name not in (*_FINITE, *_FROM_ZERO)]
+        finite = [field.name for field in fields(self) if field.name in _FINITE]
+        keep_checked(self, above_zero=above_zero, from_zero=_FROM_ZERO, finite=finite)
         if self.min_weight > self.max_weight:
             raise NeuroctlError(f"min_weight must be <= max_weight {self.max_weight:g}, got {self.min_weight:g}")
-
-    def interval_steps(self, dt_ms: float) -> int:
-        """Steps of `dt_ms` between two weight updates.
-
-        Raises:
-            NeuroctlError: the interval is no multiple of the step.
-        """
-        interval = self.weight_update_interval
-        steps = round(interval / dt_ms)
-        if steps < 1 or abs(steps * dt_ms - interval) > _ROUNDING * interval:
-            raise NeuroctlError(f"weight_update_interval must be a multiple of dt_ms {dt_ms:g}, got {interval:g}")
-        return steps
 
 
 @dataclass(frozen=True)

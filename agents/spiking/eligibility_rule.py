@@ -17,7 +17,7 @@ from neuroctl.streams import checked_seed
 from .eligibility_kernels import Array, Reals, Spikes, move_weights
 from .eligibility_parameters import EligibilityParameters
 from .member_rows import member_rows
-from .plasticity import PlasticityRule, State, checked_dtype, checked_real
+from .plasticity import PlasticityRule, State, checked_dtype, checked_initial, checked_interval, checked_real
 from .random_numbers import fill_normals, make_streams
 
 
@@ -84,7 +84,7 @@ class EligibilityRule(PlasticityRule):
         most = max(abs(p.min_weight), abs(p.max_weight))
         if most > float(np.finfo(self.dtype).max):
             raise NeuroctlError(f"weights up to {most:g} are more than {self.dtype} holds")
-        self._interval = p.interval_steps(self.dt_ms)
+        self._interval = checked_interval(p.weight_update_interval, self.dt_ms)
         self._keep = math.exp(-self.dt_ms / p.episode_length)
         self._shape = (self.batch_size, self.num_pre, self.num_post)
         self._exists = _turned(self._checked_exists(exists))
@@ -238,13 +238,11 @@ class EligibilityRule(PlasticityRule):
         return np.where(exists, np.clip(weight.astype(np.float64), low, high), 0.0)
 
     def _checked_initial(self, initial: tuple[float, float]) -> tuple[float, float]:
-        if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
-            raise NeuroctlError(f"initial must be a mean and a standard deviation, got {shown(initial)}")
+        mean, sd = checked_initial(initial)
         low, high = self.parameters.min_weight, self.parameters.max_weight
-        mean = checked_real("mean of initial", initial[0], -np.inf)
         if not low <= mean <= high:
             raise NeuroctlError(f"mean of initial must be from {low:g} to {high:g}, got {mean:g}")
-        return mean, checked_real("sd of initial", initial[1], 0.0)
+        return mean, sd
 
     def _drawn(self, mean: float, sd: float, seed: int) -> Reals:
         normals = np.empty((self.batch_size, self.num_pre * self.num_post))

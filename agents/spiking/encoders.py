@@ -12,8 +12,8 @@ from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import checked_seed
 
-from .coding_kernels import MOST_COUNTED, all_within, poisson_spikes
-from .neuron_kernels import MOST_EXPECTED
+from .coding_kernels import all_within, poisson_spikes
+from .neuron_kernels import MOST_EXPECTED, MOST_SPIKES
 from .neurons import check_arrays, checked_signal
 from .plasticity import State, checked_real
 from .random_numbers import checked_streams, make_streams
@@ -138,7 +138,7 @@ def stamped_spikes(
     if polarity:
         place, num_inputs = 2 * place + _is_off(events), 2 * num_inputs
     counts = np.bincount(step * num_inputs + place, minlength=num_steps * num_inputs)
-    return np.minimum(counts, MOST_COUNTED).astype(np.uint8).reshape(num_steps, num_inputs)
+    return np.minimum(counts, MOST_SPIKES).astype(np.uint8).reshape(num_steps, num_inputs)
 
 
 def _steps_of_events(events: NDArray[Any], num_steps: int, dt_ms: float) -> NDArray[np.int64]:

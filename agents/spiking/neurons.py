@@ -21,7 +21,7 @@ from neuroctl.streams import checked_seed
 
 from .member_rows import member_rows
 from .neuron_kernels import advance_neurons
-from .plasticity import State, checked_dtype, checked_real
+from .plasticity import State, checked_dtype, checked_real, keep_checked
 from .random_numbers import checked_streams, fill_uniforms, make_streams
 
 _ABOVE_ZERO = ("tau_rise_exc_ms", "tau_fall_exc_ms", "tau_rise_inh_ms", "tau_fall_inh_ms")
@@ -71,21 +71,13 @@ class NeuronParameters:
 
     def __post_init__(self) -> None:
         """Check every value and keep numbers as floats."""
-        for name in _ABOVE_ZERO:
-            self._set(name, checked_real(name, getattr(self, name), 0.0, above=True))
-        for name in _FROM_ZERO:
-            self._set(name, checked_real(name, getattr(self, name), 0.0))
-        for name in _FINITE:
-            self._set(name, checked_real(name, getattr(self, name), -np.inf))
+        keep_checked(self, above_zero=_ABOVE_ZERO, from_zero=_FROM_ZERO, finite=_FINITE)
         if not isinstance(self.with_reset, bool):
             raise NeuroctlError(f"with_reset must be True or False, got {shown(self.with_reset)}")
         for kind in ("exc", "inh"):
             rise, fall = getattr(self, f"tau_rise_{kind}_ms"), getattr(self, f"tau_fall_{kind}_ms")
             if rise == fall:
                 raise NeuroctlError(f"tau_rise_{kind}_ms must differ from tau_fall_{kind}_ms, got {rise:g} for both")
-
-    def _set(self, name: str, value: float) -> None:
-        object.__setattr__(self, name, value)
 
     def dead_steps(self, dt_ms: float) -> int:
         """Steps in which a neuron is silent after a spike."""

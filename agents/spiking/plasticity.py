@@ -13,11 +13,11 @@ from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
 
 from .member_rows import member_rows
+from .neuron_kernels import MOST_SPIKES
 
 State = dict[str, Any]
 """Numpy arrays and integers by name."""
-MOST_SPIKES = 255
-"""Spikes of one neuron in one step are counted in a byte."""
+_ROUNDING = 1e-9
 
 
 class PlasticityRule(ABC):
@@ -171,6 +171,42 @@ def checked_real(name: str, value: Any, least: float, above: bool = False) -> fl
         return float(value)
     allowed = "a finite number" if least == -np.inf else f"a number {'>' if above else '>='} {least:g}"
     raise NeuroctlError(f"{name} must be {allowed}, got {shown(value)}")
+
+
+def keep_checked(
+    parameters: object, *, above_zero: Sequence[str] = (), from_zero: Sequence[str] = (), finite: Sequence[str] = ()
+) -> None:
+    """Check the named fields of a frozen dataclass, and keep them as floats.
+
+    Raises:
+        NeuroctlError: a value out of range.
+    """
+    for names, least, above in ((above_zero, 0.0, True), (from_zero, 0.0, False), (finite, -np.inf, False)):
+        for name in names:
+            object.__setattr__(parameters, name, checked_real(name, getattr(parameters, name), least, above))
+
+
+def checked_interval(interval_ms: float, dt_ms: float) -> int:
+    """Steps of `dt_ms` between two weight updates.
+
+    Raises:
+        NeuroctlError: the interval is no multiple of the step.
+    """
+    steps = round(interval_ms / dt_ms)
+    if steps < 1 or abs(steps * dt_ms - interval_ms) > _ROUNDING * interval_ms:
+        raise NeuroctlError(f"weight_update_interval must be a multiple of dt_ms {dt_ms:g}, got {interval_ms:g}")
+    return steps
+
+
+def checked_initial(initial: tuple[float, float]) -> tuple[float, float]:
+    """Mean and standard deviation with which synapses begin.
+
+    Raises:
+        NeuroctlError: they are none.
+    """
+    if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
+        raise NeuroctlError(f"initial must be a mean and a standard deviation, got {shown(initial)}")
+    return checked_real("mean of initial", initial[0], -np.inf), checked_real("sd of initial", initial[1], 0.0)
 
 
 def checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:

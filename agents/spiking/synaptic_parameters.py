@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
-from .plasticity import checked_real
+from .plasticity import checked_real, keep_checked
 
 _ABOVE_ZERO = ("psp_tau_rise", "psp_tau_fall", "episode_length", "integration_time", "weight_update_interval")
 _FROM_ZERO = (
@@ -77,12 +77,7 @@ class SynapticSamplingParameters:
 
     def __post_init__(self) -> None:
         """Check every value, and keep numbers as floats and arrays as read-only copies."""
-        for name in _ABOVE_ZERO:
-            self._set(name, checked_real(name, getattr(self, name), 0.0, above=True))
-        for name in _FROM_ZERO:
-            self._set(name, checked_real(name, getattr(self, name), 0.0))
-        for name in _FINITE:
-            self._set(name, checked_real(name, getattr(self, name), -np.inf))
+        keep_checked(self, above_zero=_ABOVE_ZERO, from_zero=_FROM_ZERO, finite=_FINITE)
         self._set("prior_mean", _per_synapse("prior_mean", self.prior_mean, -np.inf))
         self._set("prior_precision", _per_synapse("prior_precision", self.prior_precision, 0.0))
         if not isinstance(self.simulate_retracted_synapses, bool):

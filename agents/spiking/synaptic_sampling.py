@@ -15,7 +15,7 @@ from neuroctl.streams import checked_seed
 
 from . import synaptic_kernels as kernels
 from .member_rows import checked_members
-from .plasticity import PlasticityRule, State, checked_dtype, checked_real
+from .plasticity import PlasticityRule, State, checked_dtype, checked_initial, checked_interval, checked_real
 from .random_numbers import checked_streams, fill_normals, make_streams
 from .synaptic_parameters import SynapticSamplingParameters
 
@@ -115,7 +115,7 @@ class SynapticSampling(PlasticityRule):
         self.synapses_per_pair = checked_integer("synapses_per_pair", synapses_per_pair, 1)
         self.dtype = checked_dtype(dtype)
         _check_weights(p, self.dtype)
-        self._interval = _steps_of(p.weight_update_interval, self.dt_ms)
+        self._interval = checked_interval(p.weight_update_interval, self.dt_ms)
         self._shape = (self.batch_size, self.num_pre, self.synapses_per_pair, self.num_post)
         self._exists = self._checked_exists(exists)
         self._mean = self._prior("prior_mean", p.prior_mean)
@@ -124,7 +124,7 @@ class SynapticSampling(PlasticityRule):
         self._streams = make_streams(checked_seed(seed), "synapses", self.batch_size)
         self._noise = np.zeros(self._shape, self.dtype)
         self._turnover = np.zeros((self.batch_size, 2), np.int64)
-        self._begin(*_checked_initial(initial))
+        self._begin(*checked_initial(initial))
 
     def _begin(self, mean: float, sd: float) -> None:
         """Empty buffers, no traces, and a random theta."""
@@ -425,19 +425,6 @@ def _check_weights(p: SynapticSamplingParameters, dtype: np.dtype[Any]) -> None:
             f"weight_scale {p.weight_scale:g} and parameter_mapping_offset {p.parameter_mapping_offset:g} give a least "
             f"weight of exp({log:.4g}), which {dtype} does not hold"
         )
-
-
-def _checked_initial(initial: tuple[float, float]) -> tuple[float, float]:
-    if not (isinstance(initial, (tuple, list)) and len(initial) == 2):
-        raise NeuroctlError(f"initial must be a mean and a standard deviation, got {shown(initial)}")
-    return checked_real("mean of initial", initial[0], -np.inf), checked_real("sd of initial", initial[1], 0.0)
-
-
-def _steps_of(interval_ms: float, dt_ms: float) -> int:
-    steps = round(interval_ms / dt_ms)
-    if steps < 1 or abs(steps * dt_ms - interval_ms) > 1e-9 * interval_ms:
-        raise NeuroctlError(f"weight_update_interval must be a multiple of dt_ms {dt_ms:g}, got {interval_ms:g}")
-    return steps
 
 
 def _decay_factors(p: SynapticSamplingParameters, dt_ms: float) -> kernels.Decay:
