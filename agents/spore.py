@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -14,8 +15,9 @@ from neuroctl.checks import shown, shown_space
 from neuroctl.config import parse_options
 from neuroctl.contracts import Agent, Info, Observation, Spaces
 from neuroctl.errors import NeuroctlError
+from neuroctl.training import check_device
 
-from .spiking.controller import Decoder, SpikingController
+from .spiking.controller import Decoder, Encoder, Network, SpikingController
 from .spiking.decoders import LeftRightRatio, LowPass, PopulationVector
 from .spiking.encoders import PoissonEncoder
 from .spiking.input_rates import event_rates, image_rates, place_rates, with_exploration
@@ -47,11 +49,13 @@ class SporeAgent(Agent):
         config: its options.
         spaces: of the environment, with its control step.
         seed: unused; the streams come from the seed of `begin`.
-        device: `"cpu"`.
+        device: `"cpu"`, or a GPU such as `"cuda"`, which synaptic sampling alone can use and whose random numbers are
+            others; what was learned there acts and learns on the CPU as well.
         dataset: None; it does not learn from recordings.
 
     Raises:
-        NeuroctlError: the environment's spaces or control step do not fit, or an option does not fit the environment.
+        NeuroctlError: the environment's spaces or control step do not fit, an option does not fit the environment, or
+            there is no such device.
     """
 
     continues_across_episodes = True
@@ -60,10 +64,10 @@ class SporeAgent(Agent):
         self, config: SporeConfig, spaces: Spaces, *, seed: int, device: str = "cpu", dataset: object = None
     ) -> None:
         if device != "cpu":
-            raise NeuroctlError(
-                f"device {device!r} has no effect on spiking agents, which run on the cpu; leave it out"
-            )
-        self.config, self.spaces = config, spaces
+            check_device(device)
+            if config.rule != "synaptic-sampling":
+                raise NeuroctlError(f"rule {config.rule!r} learns on the cpu only, not on device {device!r}")
+        self.config, self.spaces, self.device = config, spaces, device
         self._num_steps, self._dt_s = _steps_of(spaces)
         self._num_senses, self._sense = make_sense(config, spaces.observation, self._dt_s)
         self._decoder = make_decoder(config, spaces.action)
@@ -76,6 +80,17 @@ class SporeAgent(Agent):
         self._make(1, 0)  # says what is wrong with the options
 
     # -- acting ------------------------------------------------------------------------------------------------
+
+    @property
+    def network(self) -> Network:
+        """The network of the rows that were begun; each `begin` makes a new one.
+
+        Raises:
+            NeuroctlError: none were begun.
+        """
+        if not self._begun:
+            raise NeuroctlError("the agent has no network before it begins")
+        return self._controller.network
 
     def begin(self, num_envs: int, seed: int) -> None:
         """New neurons in `num_envs` rows, with what the loaded state's one agent, or its agent of each row, learned.
@@ -95,6 +110,7 @@ class SporeAgent(Agent):
         self._reward = np.zeros(num_envs)
         self._late = np.zeros((round(self.config.reward_delay_s / self._dt_s), num_envs))
         self._sums = np.zeros(2)
+        self._counted = controller.network.rules[SYNAPSES].counts()
 
     def _members_for(self, rows: int) -> list[int]:
         assert self._learned is not None
@@ -156,7 +172,9 @@ class SporeAgent(Agent):
         reward, rate = self._sums / steps
         self._sums = np.zeros(2)
         rule = self._controller.network.rules[SYNAPSES]
-        figures = {name: float(values.mean()) for name, values in rule.statistics().items()}
+        before, self._counted = self._counted, rule.counts()
+        changes = {name: count - before.get(name, 0) for name, count in self._counted.items()}
+        figures = {name: float(values.mean()) for name, values in (rule.statistics() | changes).items()}
         return {"reward": float(reward), "motor_rate_hz": float(rate), **figures}
 
     # -- state -------------------------------------------------------------------------------------------------
@@ -171,6 +189,7 @@ class SporeAgent(Agent):
             "controller": self._controller.state_dict(),
             "sums": self._sums.copy(),
             "late": self._late.copy(),
+            "counted": {name: count.copy() for name, count in self._counted.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -184,6 +203,8 @@ class SporeAgent(Agent):
                 raise NeuroctlError(f"the state is of {state['agents']} agents; {self._num_envs} rows were begun")
             self._controller.load_state_dict(state["controller"])
             self._steps, self._sums, self._late = state["steps"], state["sums"].copy(), state["late"].copy()
+            # a state without them is of synapses that counted from the last report on
+            self._counted = {name: count.copy() for name, count in state.get("counted", {}).items()}
         self._learned = state
 
     def load_policy(self, state: Mapping[str, Any]) -> None:
@@ -217,8 +238,10 @@ class SporeAgent(Agent):
             c1_hz_per_mv=0.0,
             c2_hz=1.0,
             c3_per_mv=1.0,
+            **_homeostasis(config),
         )
-        network = SpikingNetwork(
+        make_network, make_encoder = forms_on(self.device)
+        network = make_network(
             inputs={"senses": self._num_senses, **({"explore": 1} if exploring else {})},
             populations={"motor": Population(config.motors, neurons)},
             projections=[synapses, *([Projection("explore", "motor", weight=weight)] if exploring else [])],
@@ -230,7 +253,7 @@ class SporeAgent(Agent):
         return SpikingController(
             network,
             self._rates,
-            PoissonEncoder(network.num_inputs, self._num_steps, batch_size=rows, dt_ms=DT_MS, seed=seed),
+            make_encoder(network.num_inputs, self._num_steps, batch_size=rows, dt_ms=DT_MS, seed=seed),
             LowPass(config.motors, config.readout_ms, batch_size=rows, dt_ms=DT_MS),
             self._decoder,
             RewardFilter(
@@ -249,6 +272,24 @@ class SporeAgent(Agent):
             return rates
         inhibition = 0.2 if self.config.exploration_inhibition is None else self.config.exploration_inhibition
         return with_exploration(rates, rest_hz=self.config.exploration_hz, inhibition=inhibition)
+
+
+def forms_on(device: str) -> tuple[Callable[..., Network], Callable[..., Encoder]]:
+    """What makes networks and encoders: compiled loops on the CPU, else tensors on the device."""
+    if device == "cpu":
+        return SpikingNetwork, PoissonEncoder
+    from .spiking.torch_encoder import TorchPoissonEncoder
+    from .spiking.torch_network import TorchSpikingNetwork
+
+    return partial(TorchSpikingNetwork, device=device), partial(TorchPoissonEncoder, device=device)
+
+
+def _homeostasis(config: SporeConfig) -> dict[str, float]:
+    """Parameters of the adaptive thresholds; none where they stay at 0."""
+    if config.target_rate_hz is None:
+        return {}
+    speed = 0.1 if config.adaptation_mv is None else config.adaptation_mv
+    return {"target_rate_hz": config.target_rate_hz, "target_adaptation_speed_mv": speed}
 
 
 def _steps_of(spaces: Spaces) -> tuple[int, float]:

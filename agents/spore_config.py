@@ -45,6 +45,10 @@ class SporeConfig(AgentConfig):
     """Constant input of the motor neurons, which fire at exp(V) Hz."""
     dead_time_ms: float = 5.0
     """Silence of a motor neuron after a spike."""
+    target_rate_hz: float | None = None
+    """Mean rate that an adaptive threshold of each motor neuron brings about; thresholds are fixed when absent."""
+    adaptation_mv: float | None = None
+    """Rise of that threshold with each spike; 0.1 when absent. Only with target_rate_hz."""
     encoding: Literal["events", "image", "place"] = "events"
     """Rates of the inputs: for each event, with the brightness of each pixel, or bumps over each value of the state."""
     input_limit_hz: float = 400.0
@@ -92,7 +96,7 @@ class SporeConfig(AgentConfig):
             self._check_number(name, 0.0, above=True)
         for name in ("temperature", "event_gain", "exploration_inhibition", "exploration_mv"):
             self._check_number(name, 0.0)
-        for name in ("readout_gain", "ratio_scale", "reward_mean_s"):
+        for name in ("readout_gain", "ratio_scale", "reward_mean_s", "target_rate_hz", "adaptation_mv"):
             self._check_number(name, 0.0, above=True)
         checked_integer("agent.motors", self.motors, 2)
         checked_integer("agent.synapses_per_pair", self.synapses_per_pair, 1)
@@ -130,9 +134,15 @@ class SporeConfig(AgentConfig):
             ("exploration_inhibition", self.exploration_hz > 0, "exploration_hz 0"),
             ("exploration_mv", self.exploration_hz > 0, "exploration_hz 0"),
             ("reward_mean_s", self.reward_filter != "raw", "reward_filter 'raw'"),
+            ("adaptation_mv", self.target_rate_hz is not None, "target_rate_hz None"),
         ):
             if getattr(self, name) is not None and not effective:
                 raise NeuroctlError(f"agent.{name} has no effect with {where}; leave it out")
+        if self.target_rate_hz is not None and self.dead_time_ms > 0:
+            most = 1000 / (DT_MS * (math.ceil(self.dead_time_ms / DT_MS) + 1))
+            if self.target_rate_hz >= most:
+                dead, rate = shown(self.dead_time_ms), shown(self.target_rate_hz)
+                raise NeuroctlError(f"agent.target_rate_hz must be < {most:g} with dead_time_ms {dead}, got {rate}")
 
 
 _OWN = {"learning_rate": "agent.learning_rate_per_s", "temperature": "agent.temperature"}

@@ -34,7 +34,7 @@ for _name, _target, _summary in (
     ("gaussian-noise", "shifts_observation:GaussianNoise", "white noise added to the observation"),
     ("observation-delay", "shifts_observation:ObservationDelay", "observations arrive some control steps late"),
     ("frame-drop", "shifts_observation:FrameDrop", "observations are lost, the last one shown is repeated"),
-    ("brightness", "shifts_image:Brightness", "image made brighter"),
+    ("brightness", "shifts_image:Brightness", "image, or what an event camera sees, made brighter"),
     ("contrast", "shifts_image:Contrast", "image contrast reduced"),
     ("pixel-dropout", "shifts_image:PixelDropout", "random pixels set to black"),
     ("salt-pepper", "shifts_image:SaltPepper", "random pixels set to black or white"),

@@ -17,7 +17,7 @@ HALF_SIDE_M = 10.0
 REACH_M = HALF_SIDE_M - RADIUS_M
 """Largest coordinate of the ball's centre, where it touches a wall."""
 GOAL_RADIUS_M = 2.0
-"""The goal is a circle about the plane's centre; only videos show it."""
+"""The goal is a circle; only videos show it."""
 MAX_SPEED_M_S = 4.0
 TAU_S = 0.1
 """Time constant of the velocity servo."""
@@ -50,7 +50,9 @@ def _servo(joint: str) -> str:
     )
 
 
-BALL_XML = f"""
+def ball_xml(goal_m: tuple[float, float] = (0.0, 0.0)) -> str:
+    """The MJCF text, with the goal's mark about `goal_m`."""
+    return f"""
 <mujoco model="ball">
   <option timestep="0.005" integrator="implicitfast" gravity="0 0 0"/>
   <statistic center="0 0 0" extent="20"/>
@@ -65,7 +67,8 @@ BALL_XML = f"""
     {_camera("top", 2 * HALF_SIDE_M + 2)}
     <geom name="floor" type="plane" size="{HALF_SIDE_M + 0.1} {HALF_SIDE_M + 0.1} 1" contype="0" conaffinity="0"
       rgba="{FLOOR_GREY} {FLOOR_GREY} {FLOOR_GREY} 1"/>
-    <site name="goal" type="cylinder" size="{GOAL_RADIUS_M} 0.01" rgba="0.2 0.7 0.3 1"/>
+    <site name="goal" type="cylinder" pos="{goal_m[0]!r} {goal_m[1]!r} 0" size="{GOAL_RADIUS_M} 0.01"
+      rgba="0.2 0.7 0.3 1"/>
     {_wall("east", 1, 0)}
     {_wall("west", -1, 0)}
     {_wall("north", 0, 1)}
@@ -79,6 +82,9 @@ BALL_XML = f"""
   <actuator>{_servo("x")}{_servo("y")}</actuator>
 </mujoco>
 """
+
+
+BALL_XML = ball_xml()
 
 
 def scale_ball(model: Any, factors: Mapping[str, float]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from neuroctl.checks import shown
@@ -99,12 +100,20 @@ class EventSense(StateSense):
         counts = self._camera.observe(batch)
         if not self._sums:
             return counts
-        # The order of adding does not matter: sums of counts are exact.
-        return np.concatenate([counts.sum(axis=2), counts.sum(axis=1)], axis=1)
+        sums = np.zeros((len(counts), *self.space.shape), np.float32)
+        add_counts(counts.reshape(len(counts), PIXELS, PIXELS, -1), sums.reshape(len(counts), 2 * PIXELS, -1))
+        return sums
 
 
 def make_sense(
-    observation: str, image_code: str, event_model: str, event_threshold: float | None, event_polarity: bool
+    observation: str,
+    image_code: str,
+    *,
+    event_model: str,
+    event_threshold: float | None,
+    event_polarity: bool,
+    event_light: float,
+    event_glare: float,
 ) -> StateSense:
     """The sense that the options of `BallReachVector` describe.
 
@@ -118,14 +127,18 @@ def make_sense(
     if not isinstance(event_polarity, (bool, np.bool_)):
         raise NeuroctlError(f"event_polarity is {shown(event_polarity)}; allowed: True, False")
     sums = image_code == "sums"
+    options: dict[str, Any] = {
+        "model": event_model,
+        "threshold": event_threshold,
+        "polarity": event_polarity,
+        "light": event_light,
+        "glare": event_glare,
+    }
     if observation == "events":
-        options: dict[str, Any] = {"model": event_model, "threshold": event_threshold, "polarity": event_polarity}
         return EventSense(sums, EventCamera((PIXELS, PIXELS), **options))
-    given = zip((event_model, event_threshold, event_polarity), ("linear", None, False), strict=True)
-    if not all(is_default(value, default) for value, default in given):
-        raise NeuroctlError(
-            f"event_model, event_threshold and event_polarity need observation='events'; found {observation!r}"
-        )
+    defaults = {"model": "linear", "threshold": None, "polarity": False, "light": 1.0, "glare": 0.0}
+    if not all(is_default(options[name], default) for name, default in defaults.items()):
+        raise NeuroctlError(f"the options event_... need observation='events'; found {observation!r}")
     return RetinaSense(sums) if observation == "retina" else StateSense()
 
 
@@ -134,3 +147,17 @@ def camera_images(positions: Floats) -> NDArray[np.float32]:
     coverage = disk_coverage(positions, RADIUS_M, HALF_SIDE_M, PIXELS)
     images: NDArray[np.float32] = grey_images(coverage, FLOOR_GREY, BALL_GREY)
     return images
+
+
+@njit(cache=True, nogil=True)
+def add_counts(counts, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Add counts `[n, H, W, P]` to those of their row and of their column, `sums` `[n, H + W, P]`."""
+    # The order does not matter: sums of counts are exact.
+    n, rows, columns, kinds = counts.shape
+    for b in range(n):
+        for r in range(rows):
+            for k in range(kinds):
+                for c in range(columns):
+                    sums[b, r, k] += counts[b, r, c, k]
+                for c in range(columns):
+                    sums[b, rows + c, k] += counts[b, r, c, k]

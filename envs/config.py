@@ -26,6 +26,10 @@ class LaneFollowConfig(EnvConfig):
     """Change that makes an event; absent, the event model's own."""
     event_polarity: bool = False
     """Whether ON and OFF events are counted apart."""
+    event_light: float = 1.0
+    """Factor of the light in which the event camera sees the scene."""
+    event_glare: float = 0.0
+    """Stray light on top of it, for every pixel alike; white is 1."""
     track: Literal["loop", "random"] = "random"
     """The loop, or roads drawn from track_seeds."""
     track_seeds: tuple[int, int] = (0, 100)
@@ -94,12 +98,18 @@ class BallReachConfig(EnvConfig):
     """Change that makes an event; absent, the event model's own."""
     event_polarity: bool = False
     """Whether ON and OFF events are counted apart."""
+    event_light: float = 1.0
+    """Factor of the light in which the event camera sees the scene."""
+    event_glare: float = 0.0
+    """Stray light on top of it, for every pixel alike; white is 1."""
     reward: Literal["heading", "distance"] = "heading"
     """For moving towards the goal, or minus the distance from it."""
     heading_limit_deg: float = 90.0
     """Angle between motion and goal from which the heading reward is 0."""
     heading_power: float = 1.0
     """Exponent with which the heading reward rises as the angle closes."""
+    goal_m: tuple[float, float] = (0.0, 0.0)
+    """x and y of the goal's centre, each from -8 to 8 m."""
     max_steps: int = 3000
     """Control steps of 20 ms after which an episode is truncated."""
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.finite import all_within
 from neuroctl.streams import STATE_WORDS, EpisodeStreams
 from neuroctl.vector import listed_options, unknown_option
 
@@ -86,6 +87,7 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
         self._delays = np.array([int(row["action_delay"]) for row in self._dynamics])
         self.streams = EpisodeStreams(self.num_envs, ("reset", *streams))
         self.steps = np.zeros(self.num_envs, np.int64)
+        self._begun_all = False
         self._build()
 
     def _set_spaces(self, observation: gym.Space[Any], action: gym.Space[Any]) -> None:
@@ -182,7 +184,7 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
         """What `step` returns; episodes that ended are followed by the next."""
         truncated = (self.steps >= self.max_steps) & ~terminated
         info = _with_masks(said, self.num_envs)
-        if (done := terminated | truncated).any():
+        if np.count_nonzero(done := terminated | truncated):
             obs, info = self._autoreset(obs, info, done)
         return obs, reward, terminated, truncated, info
 
@@ -285,8 +287,10 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
 
     def _require_begun(self, call: str) -> None:
         self._require_open(call)
-        if (self.streams.episodes < 0).any():
-            raise NeuroctlError(f"{call}() before reset(): start the episodes with reset(seed=...)")
+        if not self._begun_all:
+            if (self.streams.episodes < 0).any():
+                raise NeuroctlError(f"{call}() before reset(): start the episodes with reset(seed=...)")
+            self._begun_all = True
 
     def _require_rendering(self) -> None:
         self._require_open("render")
@@ -296,9 +300,8 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
     @staticmethod
     def _require_sane(what: str, values: NDArray[Any], steps: NDArray[np.int64]) -> None:
         """Refuse numbers `[B, n]` that MuJoCo would take for bad ones, in control steps `steps` `[B]`."""
-        sane = np.abs(values) <= LIMIT
-        if not sane.all():
-            row = int(np.argmin(sane.all(axis=1)))
+        if not all_within(values, LIMIT):
+            row = int(np.argmin((np.abs(values) <= LIMIT).all(axis=1)))
             raise NonFiniteError(
                 f"{what} of row {row} diverged (NaN, infinity or beyond 1e10) at step {int(steps[row])} of its episode"
             )
@@ -312,5 +315,6 @@ def _name_of(vector: type) -> str:
 
 def _with_masks(said: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Any]:
     """Gymnasium's vector info: `_name` tells in which of the rows `name` is said."""
-    masks = np.ones((len(said), rows), np.bool_)
+    masks = np.empty((len(said), rows), np.bool_)
+    masks.fill(True)
     return {**said, **{f"_{name}": mask for name, mask in zip(said, masks, strict=True)}}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector.utils import batch_space
+from numba import njit
 from numpy.typing import NDArray
 
 from neuroctl.checks import is_number, shown
@@ -37,6 +38,7 @@ from .event_pixels import (
     pixel_model,
 )
 from .event_shots import draw_ahead, shots_ahead
+from .scene_light import SceneLight
 from .vector_tools import array_of
 
 if TYPE_CHECKING:
@@ -52,10 +54,12 @@ MOST_CLOCK_S = 1e7
 STREAM = "events"
 """Name of the random stream; task variables are called `events/...`."""
 
-_BITS_OF_ONE = np.float32(1).view(np.uint32)
+_NO_EVENTS = np.empty(0, EVENT)
 
 Memory = dict[str, NDArray[Any]]
 """What the cameras of n rows remember: name -> array `[n, ...]`."""
+Arrays = tuple[Any, ...]
+"""Views of it, as the kernels need them."""
 Generators = Sequence[np.random.Generator]
 GeneratorOf = Callable[[int], np.random.Generator]
 """The random stream of a row, which is asked for only when the row draws."""
@@ -97,6 +101,7 @@ class EventCamera:
         polarity: count ON and OFF events apart.
         control_dt_s: time between two images, 1 us to 10 s.
         time_stamps: remember what `events` needs; without it, there are counts only.
+        light, glare: in which it sees the images: factor, and what is added, see `SceneLight`.
         log_eps, refractory_s, threshold_spread, leak_hz, shot_hz: see `PixelModel`.
 
     Attributes:
@@ -119,6 +124,8 @@ class EventCamera:
         polarity: bool = False,
         control_dt_s: float = 0.02,
         time_stamps: bool = False,
+        light: float = 1.0,
+        glare: float = 0.0,
         log_eps: float | None = None,
         refractory_s: float | None = None,
         threshold_spread: float | None = None,
@@ -146,6 +153,7 @@ class EventCamera:
             shot_hz=shot_hz,
         )
         self._dt_s, self._time_stamps = float(control_dt_s), time_stamps
+        self._light = SceneLight(light, glare)
         self._require_countable()
         self._tables = grey_curve(self.pixels.log_eps), event_levels(self.pixels.log_eps)
         self._places = self._places_of_pixels()
@@ -202,9 +210,9 @@ class EventCamera:
 
     def advance(self, batch: Batch, images: NDArray[Any]) -> None:
         """See the images `[n, H, W]`, intensities in [0, 1], at the end of a control step."""
-        memory = self._memory(batch)
-        self._require_memory(memory)
-        self._see(memory, images, lambda row: batch.stream(STREAM, row))
+        memory, arrays = batch.kept(self, self._bound)
+        self._require_clock(memory)
+        self._see(memory, arrays, images, lambda row: batch.stream(STREAM, row))
         if batch[f"{STREAM}/counts"] is not memory["counts"]:  # a batch of some of the rows gave copies
             for name, value in memory.items():
                 batch[f"{STREAM}/{name}"] = value
@@ -221,6 +229,12 @@ class EventCamera:
     def _memory(self, batch: Batch) -> Memory:
         return {name: batch[f"{STREAM}/{name}"] for name in self._blank}
 
+    def _bound(self, batch: Batch) -> tuple[Memory, Arrays]:
+        """The checked memory of these rows, and its arrays as the kernels need them."""
+        memory = self._memory(batch)
+        self._require_memory(memory)
+        return memory, self._arrays(memory)
+
     # With arrays
 
     def start(self, images: NDArray[Any], generators: Generators = ()) -> Memory:
@@ -233,7 +247,7 @@ class EventCamera:
         Raises:
             NeuroctlError: no images, or such as `step` refuses; or other generators.
         """
-        images = self._checked_images(images)
+        images = self._light.on(self._checked_images(images))
         if not len(images):
             raise NeuroctlError("0 images given; an event camera begins with one for each row")
         memory = {name: np.repeat(value[None], len(images), axis=0) for name, value in self._blank.items()}
@@ -277,7 +291,7 @@ class EventCamera:
         """
         self._require_memory(memory)
         self._require_generators(generators, len(memory["counts"]))
-        self._see(memory, images, generators.__getitem__)
+        self._see(memory, self._arrays(memory), images, generators.__getitem__)
 
     def recall(self, memory: Memory) -> list[NDArray[Any]]:
         """The events of each row in the last step, dtype `EVENT`, by time; none at the start.
@@ -310,8 +324,8 @@ class EventCamera:
             parts.append(events)
         return np.concatenate(parts)
 
-    def _see(self, memory: Memory, images: NDArray[Any], generator: GeneratorOf) -> None:
-        images = self._checked_images(images)
+    def _see(self, memory: Memory, arrays: Arrays, images: NDArray[Any], generator: GeneratorOf) -> None:
+        images = self._light.on(self._checked_images(images))
         if len(images) != len(memory["counts"]):
             raise NeuroctlError(f"{len(images)} images for {len(memory['counts'])} rows")
         if "shots" in memory:
@@ -320,7 +334,7 @@ class EventCamera:
                 now_s, pixels = memory["clock_s"][row], self._places.shape[1]
                 draw_ahead(generator(row), memory["shots"][row], now_s, self.pixels.shot_hz, pixels)
         self._keep(memory)
-        self._run(memory, images, np.empty(0, EVENT))
+        self._run(arrays, images, _NO_EVENTS)
 
     def _replay(self, memory: Memory, row: int) -> NDArray[Any]:
         """Take the last step once more, from what was remembered before it."""
@@ -334,7 +348,7 @@ class EventCamera:
             one[name] = one[f"before/{name}"]
         if "levels" in one:
             one["levels"][:] = 0  # those from before the step are not kept; this lets every pixel have an event
-        self._run(one, images, out)
+        self._run(self._arrays(one), images, out)
         return out[np.argsort(out["t_s"], kind="stable")]
 
     def _keep(self, memory: Memory) -> None:
@@ -343,17 +357,15 @@ class EventCamera:
             if f"before/{name}" in memory:
                 memory[f"before/{name}"][:] = value
 
-    def _run(self, memory: Memory, images: NDArray[np.float32], out: NDArray[Any]) -> None:
-        pixels, n, m = self.pixels, len(images), self._places.shape[1]
-        if pixels.model == "linear":
-            areas = memory["counts"].reshape(n, *self._windows, -1)
-            linear_frame(images, pixels.threshold, self._dt_s, memory["reference"], areas, out)
-            return
-        counts = memory["counts"].reshape(n, self._windows[0] * self._windows[1], len(self.space.shape) - 1)
-        constants = pixels.threshold, pixels.leak_hz, pixels.refractory_s, self._dt_s, pixels.log_eps
-        ahead = memory["shots"] if pixels.shot_hz else np.empty((n, 3, 0))
-        # Without pixels, an array is none to the kernel.
-        arrays = (
+    def _arrays(self, memory: Memory) -> Arrays:
+        """Views of a memory, as the kernels need them."""
+        n, m, kinds = len(memory["counts"]), self._places.shape[1], len(self.space.shape) - 1
+        if self.pixels.model == "linear":
+            return memory["reference"], memory["counts"].reshape(n, *self._windows, kinds)
+        counts = memory["counts"].reshape(n, self._windows[0] * self._windows[1], kinds)
+        ahead = memory["shots"] if self.pixels.shot_hz else np.empty((n, 3, 0))
+        # Without pixels, an array is none to the kernel; without a clock, nothing depends on the time.
+        state = (
             memory["reference"].reshape(n, m),
             memory["image"].reshape(n, m) if "image" in memory else np.empty((n, 0), np.float32),
             memory["event_s"].reshape(n, m) if "event_s" in memory else np.empty((n, 0)),
@@ -361,7 +373,18 @@ class EventCamera:
             memory["levels"].reshape(n, 2, m),
             memory["thresholds"].reshape(n, 2, m) if "thresholds" in memory else np.empty((n, 2, 0), np.float32),
         )
-        crossing_frame(images.reshape(n, m), constants, self._tables, ahead, arrays, self._places, counts, out)
+        return ahead, state, counts
+
+    def _run(self, arrays: Arrays, images: NDArray[np.float32], out: NDArray[Any]) -> None:
+        pixels = self.pixels
+        if pixels.model == "linear":
+            reference, areas = arrays
+            linear_frame(images, pixels.threshold, self._dt_s, reference, areas, out)
+            return
+        ahead, state, counts = arrays
+        constants = pixels.threshold, pixels.leak_hz, pixels.refractory_s, self._dt_s, pixels.log_eps
+        frames = images.reshape(len(images), self._places.shape[1])
+        crossing_frame(frames, constants, self._tables, ahead, state, self._places, counts, out)
 
     def _checked_images(self, images: Any) -> NDArray[np.float32]:
         given = array_of(images)
@@ -374,11 +397,9 @@ class EventCamera:
             with np.errstate(over="ignore"):
                 given = given.astype(np.float32)
         frames = np.ascontiguousarray(given)
-        # As unsigned integers, all that is negative, above 1 or no number is greater than the bits of 1.
-        if frames.size and frames.view(np.uint32).max() > _BITS_OF_ONE:
+        if not _are_intensities(frames):
             wrong = frames[~((frames >= 0) & (frames <= 1))]
-            if wrong.size:
-                raise NeuroctlError(f"images for an event camera hold {wrong[0]:g}; allowed: intensities from 0 to 1")
+            raise NeuroctlError(f"images for an event camera hold {wrong[0]:g}; allowed: intensities from 0 to 1")
         return frames
 
     def _require_memory(self, memory: Any) -> None:
@@ -397,6 +418,10 @@ class EventCamera:
                 raise NeuroctlError(f"memory {name!r} of an event camera is {found}; expected {dtype} {shape}")
             if not value.flags.carray:
                 raise NeuroctlError(f"memory {name!r} of an event camera is read-only or strided; hand in a copy")
+        self._require_clock(memory)
+
+    @staticmethod
+    def _require_clock(memory: Memory) -> None:
         for time_s in memory["clock_s"].tolist() if "clock_s" in memory else ():
             if not 0 <= time_s <= MOST_CLOCK_S:
                 raise NeuroctlError(
@@ -411,6 +436,15 @@ class EventCamera:
         if len(generators) != (rows if self.streams else 0):
             expected = f"one generator for each of the {rows} rows" if self.streams else "no generators"
             raise NeuroctlError(f"{len(generators)} generators given; this event camera needs {expected}")
+
+
+@njit(cache=True, nogil=True)
+def _are_intensities(images):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Whether all numbers of `images` are from 0 to 1; NaN is not."""
+    right = True
+    for value in images.flat:
+        right &= (value >= 0) & (value <= 1)
+    return right
 
 
 def _checked_pair(name: str, value: Any) -> tuple[int, int]:

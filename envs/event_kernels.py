@@ -102,8 +102,9 @@ def crossing_frame(images, constants, tables, ahead, memory, windows, counts, ou
     threshold, leak_hz, refractory_s, dt_s, log_eps = constants
     reference, last, event_s, clock_s, levels, thresholds = memory
     timed, clocked, m, found = last.shape[1] > 0, event_s.shape[1] > 0, images.shape[1], 0
-    flags, places, columns = np.zeros(CHUNK, np.uint8), np.empty((2, CHUNK), np.uint64), np.empty((2, CHUNK), np.uint32)
-    empty, same, aside = np.empty((5, CHUNK)), np.full((2, CHUNK), threshold), np.zeros(CHUNK, np.uint8)
+    room = min(CHUNK, -(-m // 4) * 4)
+    flags, places, columns = np.zeros(room, np.uint8), np.empty((2, room), np.uint64), np.empty((2, room), np.uint32)
+    empty, same, aside = np.empty((5, room)), np.full((2, room), threshold), np.zeros(room, np.uint8)
     own = Chosen(empty[0], empty[1], empty[2], empty[3], same[0], same[1], empty[4], aside)
     # Levels hold for leaks of so many C: few pixels are near an event for so long, and all are looked at but rarely.
     slack, scale = max(np.sqrt(2 * leak_hz * dt_s), 1e-9), STEPS / (tables[0][255] - tables[0][0])

@@ -71,6 +71,8 @@ class LaneFollowVector(MujocoTask):
         event_threshold: change that makes an event; None is the model's own.
         event_polarity: count ON and OFF events apart: `[4, 16, 2]`.
         event_time_stamps: remember what `events()` needs.
+        event_light: factor of the light in which the event camera sees the road.
+        event_glare: stray light on top of it, for every pixel alike; white is 1.
         track: `"loop"` or `"random"`.
         track_seeds: with `track="random"`, each episode draws its road from the seeds `range(*track_seeds)`; None is
             (0, 1000).
@@ -95,6 +97,8 @@ class LaneFollowVector(MujocoTask):
         event_threshold: float | None = None,
         event_polarity: bool = False,
         event_time_stamps: bool = False,
+        event_light: float = 1.0,
+        event_glare: float = 0.0,
         track: str = "loop",
         track_seeds: Sequence[int] | None = None,
         discrete_steering: bool = False,
@@ -125,6 +129,8 @@ class LaneFollowVector(MujocoTask):
             event_threshold=event_threshold,
             event_polarity=event_polarity,
             event_time_stamps=event_time_stamps,
+            event_light=event_light,
+            event_glare=event_glare,
         )
         super().__init__(
             VEHICLE_XML,

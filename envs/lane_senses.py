@@ -148,6 +148,8 @@ def make_sense(
     event_threshold: float | None,
     event_polarity: bool,
     event_time_stamps: bool,
+    event_light: float,
+    event_glare: float,
 ) -> StateSense:
     """The sense that the options of `LaneFollowVector` describe.
 
@@ -166,10 +168,13 @@ def make_sense(
         "threshold": event_threshold,
         "polarity": event_polarity,
         "time_stamps": event_time_stamps,
+        "light": event_light,
+        "glare": event_glare,
     }
     if observation == "events":
         return EventSense(atlas, camera, options)
-    defaults = {"model": "linear", "threshold": None, "polarity": False, "time_stamps": False}
+    defaults: dict[str, Any] = {"model": "linear", "threshold": None, "polarity": False, "time_stamps": False}
+    defaults |= {"light": 1.0, "glare": 0.0}
     if not all(is_default(options[name], default) for name, default in defaults.items()):
         raise NeuroctlError(f"the options event_... need observation='events'; found {observation!r}")
     return RetinaSense(atlas, camera, size) if observation == "retina" else StateSense(atlas)

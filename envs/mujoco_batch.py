@@ -38,6 +38,7 @@ class Batch:
         self.rows = rows
         self._whole = len(rows) == task.num_envs
         self._cache: dict[str, Any] = {}
+        self._kept: dict[Any, Any] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -53,30 +54,49 @@ class Batch:
         value: T = self._cache[name]
         return value
 
+    def kept(self, key: object, compute: Callable[[Batch], T]) -> T:
+        """The result of `compute(self)`, kept under `key` for good if it is of all rows, for views of their variables.
+
+        Those stay where they are; of some of the rows, a batch gives copies.
+        """
+        if not self._whole:
+            return compute(self)
+        if key not in self._kept:
+            self._kept[key] = compute(self)
+        value: T = self._kept[key]
+        return value
+
+    def _field(self, name: str) -> Floats:
+        """MuJoCo's array `name` of the rows `[n, ...]`, kept until the state changes."""
+        if name not in self._cache:
+            self._cache[name] = self._gather(name)
+        field: Floats = self._cache[name]
+        return field
+
     def _gather(self, name: str) -> Floats:
         views = self._task.views(name)
         parts = views if self._whole else [views[b] for b in self.rows.tolist()]
-        return np.concatenate([part.reshape(-1) for part in parts]).reshape(len(parts), *views[0].shape)
+        return np.concatenate(parts).reshape(len(parts), *views[0].shape)
 
     @property
     def qpos(self) -> Floats:
         """Joint positions `[n, nq]`, m or rad."""
-        return self.cached("qpos", lambda batch: batch._gather("qpos"))
+        return self._field("qpos")
 
     @property
     def qvel(self) -> Floats:
         """Joint velocities `[n, nv]`, m/s or rad/s."""
-        return self.cached("qvel", lambda batch: batch._gather("qvel"))
+        return self._field("qvel")
 
     @property
     def act(self) -> Floats:
         """Actuator activations `[n, na]`."""
-        return self.cached("act", lambda batch: batch._gather("act"))
+        return self._field("act")
 
     @property
     def ctrl(self) -> Floats:
         """Controls that acted in the last step `[n, nu]`."""
-        return self.cached("ctrl", lambda batch: batch._gather("ctrl"))
+        return self._field("ctrl")
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -92,7 +112,7 @@ class Batch:
         if name not in KINEMATIC_FIELDS:
             raise NeuroctlError(f"field {name!r} cannot be read; allowed: {', '.join(KINEMATIC_FIELDS)}")
         self.cached("kinematics", Batch._update_kinematics)
-        return self.cached(name, lambda batch: batch._gather(name))
+        return self._field(name)
 
     def _update_kinematics(self) -> bool:
         for b in self.rows.tolist():
@@ -115,7 +135,7 @@ class Batch:
         return values if self._whole else values[self.rows]
 
     def __setitem__(self, name: str, value: NDArray[Any] | float) -> None:
-        self._task.variable(name)[self.rows] = value
+        self._task.variable(name)[slice(None) if self._whole else self.rows] = value
 
     def stream(self, name: str, index: int) -> np.random.Generator:
         """The random stream `name` of the row at position `index` of this batch."""

@@ -231,6 +231,7 @@ class MujocoTask(EpisodeVector):
             step(model, data, substeps)
 
     def _apply(self, forces: Floats) -> None:
+        forces = np.asarray(forces, np.float64)
         self._require_sane("forces", forces, self.steps + 1)
         for applied, values in zip(self.views("qfrc_applied"), forces, strict=True):
             applied[:] = values

@@ -41,6 +41,11 @@ def leaf_spaces(space: gym.Space[Any]) -> dict[str, gym.Space[Any]]:
     return dict(space.spaces) if isinstance(space, gym.spaces.Dict) else {"": space}
 
 
+def has_events(space: gym.Space[Any]) -> bool:
+    """Whether there are counts of an event camera in an observation."""
+    return any(is_events(leaf) for leaf in leaf_spaces(space).values())
+
+
 def no_numbers(space: gym.Space[Any]) -> str | None:
     """Why observations are not numbers or images or dicts of them, or None."""
     for name, leaf in leaf_spaces(space).items():
@@ -78,7 +83,10 @@ class ShiftWrapper(VectorWrapper[Any, Any, Any, Any, Any], Shift):
         super().__init__(env)
         self.value = self.level(severity)
         self.severity = int(severity)
-        if reason := self.fits(env.single_observation_space, env.single_action_space):
+        reason = self.fits(env.single_observation_space, env.single_action_space)
+        if reason is None and self.kind_for(env.single_observation_space) != "wrapper":
+            reason = "it is an option of the environment here; name it in make_env(..., shifts=[...])"
+        if reason:
             raise NeuroctlError(f"shift {self.name!r} does not fit: {reason}; fitting: {', '.join(_fitting(env))}")
         self.key = f"shift/{self.name}" + _ordinal(env, type(self))
         self.streams = EpisodeStreams(env.num_envs, (self.key,))
@@ -245,4 +253,5 @@ def _fitting(env: VectorEnv[Any, Any, Any]) -> list[str]:
     """The wrappers that could be put around `env`."""
     spaces = env.single_observation_space, env.single_action_space
     known = {name: registry.shifts.load(name) for name in registry.shifts.names()}
-    return [name for name, shift in known.items() if shift.kind == "wrapper" and shift.fits(*spaces) is None]
+    wrappers = {name: shift for name, shift in known.items() if shift.kind_for(spaces[0]) == "wrapper"}
+    return [name for name, shift in wrappers.items() if shift.fits(*spaces) is None]

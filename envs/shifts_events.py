@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neuroctl.checks import shown_space
 
-from .shift_wrapper import Leaves, ShiftWrapper, is_events, leaf_spaces
+from .shift_wrapper import Leaves, ShiftWrapper, has_events, is_events
 
 
 class EventShift(ShiftWrapper):
@@ -21,7 +21,7 @@ class EventShift(ShiftWrapper):
     @classmethod
     def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
         """Event counts are needed."""
-        if any(is_events(leaf) for leaf in leaf_spaces(observation_space).values()):
+        if has_events(observation_space):
             return None
         return f"it needs the counts of an event camera (EventSpace), not {shown_space(observation_space)}"
 

@@ -1,4 +1,4 @@
-"""Shifts of images. Severity 1 is mild, 5 severe; 0 changes no bit.
+"""Shifts of images, and of the light in which an event camera sees. Severity 1 is mild, 5 severe; 0 changes no bit.
 
 Images are `[H, W]` or `[H, W, channels]`, float32 in [0, 1] or uint8. Shifted ones are quantised to k/255 again, as by
 an 8-bit camera.
@@ -6,16 +6,24 @@ an 8-bit camera.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown_space
+from neuroctl.errors import NeuroctlError
+from neuroctl.shift import Kind
+from neuroctl.vector import make_env
+
 from .retina import LEVELS
-from .shift_wrapper import Leaves, ShiftWrapper, is_image, no_image
+from .shift_wrapper import Leaves, ShiftWrapper, has_events, is_image, no_image
 
 Images = NDArray[np.float32]
+OPTION = "event_glare"
+"""Of an environment: what is added to the images that its event camera sees."""
 
 
 class ImageShift(ShiftWrapper):
@@ -47,10 +55,41 @@ class ImageShift(ShiftWrapper):
 
 
 class Brightness(ImageShift):
-    """The level is added to images."""
+    """The level is added to images, and to those that an event camera sees: it is added to the option `event_glare`."""
 
     name = "brightness"
     levels = (0.0, 0.08, 0.16, 0.24, 0.32, 0.4)
+
+    @classmethod
+    def kind_for(cls, observation_space: gym.Space[Any]) -> Kind:
+        """A wrapper where there is an image; what an event camera sees, no wrapper can reach."""
+        return "options" if no_image(observation_space) and has_events(observation_space) else "wrapper"
+
+    @classmethod
+    def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
+        """An image or the counts of an event camera are needed."""
+        if no_image(observation_space) is None or has_events(observation_space):
+            return None
+        found = shown_space(observation_space)
+        return f"it needs an image (float32 in [0, 1] or uint8) or the counts of an event camera, not {found}"
+
+    @classmethod
+    def fits_options(cls, env_id: str, options: Mapping[str, Any]) -> str | None:
+        """An environment with an event camera must have the option `event_glare`."""
+        if _observes_events(env_id, options):
+            try:
+                _observes_events(env_id, {**options, OPTION: 0.0})
+            except NeuroctlError:
+                return f"it changes what the event camera sees, and this environment has no option {OPTION!r}"
+        return None
+
+    @classmethod
+    def options(cls, env_id: str, options: Mapping[str, Any], severity: int) -> dict[str, Any]:
+        """The environment's options, with more glare where it has an event camera."""
+        level = cls.level(severity)
+        if not (level and _observes_events(env_id, options)):
+            return dict(options)
+        return {**options, OPTION: min(options.get(OPTION, 0.0) + level, 1.0)}
 
     def perturb_image(self, image: Images, rows: NDArray[np.intp]) -> Images:
         """Images `[n, ...]` made brighter."""
@@ -127,6 +166,15 @@ class Occlusion(ImageShift):
             for image, (top, bottom, left, right) in zip(shown[name], rectangles[rows].tolist(), strict=True):
                 image[top:bottom, left:right] = 0
         return shown
+
+
+def _observes_events(env_id: str, options: Mapping[str, Any]) -> bool:
+    """Whether an environment made with these options observes events; it raises what is wrong with them."""
+    # One row shows it, but without `dynamics`, which may have a value for each row.
+    env = make_env(env_id, 1, {name: value for name, value in options.items() if name != "dynamics"})
+    found = has_events(env.single_observation_space)
+    env.close()
+    return found
 
 
 def draw_rectangle(rng: np.random.Generator, shape: tuple[int, ...], share: float) -> tuple[int, int, int, int]:

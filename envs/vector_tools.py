@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neuroctl.checks import shown, shown_space
 from neuroctl.errors import NeuroctlError
+from neuroctl.finite import all_finite
 
 
 def require(name: str, value: Any, allowed: Sequence[Any]) -> None:
@@ -98,7 +99,7 @@ def checked_actions(actions: Any, space: Any, num_envs: int) -> NDArray[Any]:
     if given.shape != (num_envs, *space.shape):
         raise NeuroctlError(f"actions have shape {given.shape}; expected {(num_envs, *space.shape)}")
     if hasattr(space, "low"):
-        if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+        if given.dtype.kind not in "fiu" or not all_finite(given):
             raise NeuroctlError(f"actions must be finite numbers; got {given.dtype} {shown(given.tolist())}")
         clipped: NDArray[Any] = np.minimum(np.maximum(given, space.low), space.high)
         return clipped

@@ -119,22 +119,30 @@ def spore_ball_sums() -> TrainConfig:
 
 
 def spore_lane() -> TrainConfig:
-    """SPORE learns to follow a lane on the loop, from an event camera, with five steering commands."""
+    """SPORE learns to follow a lane on the loop, from an event camera, with five steering commands.
+
+    Many spikes stand for an event, and small weights go with them: an input is as good as a group of neurons.
+    """
     agent = SporeConfig(
-        rule_options=("episode_length=1000", "gradient_scale=0.1", "prior_precision=0.25", "initial=(0.5,0.5)"),
+        rule_options=(
+            "episode_length=500",
+            "gradient_scale=0.2",
+            "prior_precision=0.25",
+            "parameter_mapping_offset=5.8",
+            "initial=(0.5,0.5)",
+        ),
         learning_rate_schedule="exponential",
         learning_rate_half_life_s=HALF_LIFE_S,
-        event_gain=0.03,
-        input_limit_hz=100.0,
+        event_gain=0.25,
+        input_limit_hz=800.0,
         drive_mv=0.5,
-        readout_ms=200.0,
+        readout_ms=50.0,
     )
     return TrainConfig(
         env=LaneFollowConfig(
             observation="events",
-            event_model="log",
             track="loop",
-            start="fixed",
+            start="random",
             discrete_steering=True,
             max_steps=6000,
             crash_pause_s=1.0,

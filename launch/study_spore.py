@@ -24,22 +24,26 @@ from neuroctl.contracts import Agent, Observation, Spaces
 from neuroctl.errors import UnknownNameError
 from neuroctl.launch import presets
 from neuroctl.launch.curves import CurveLog, play_episodes, read_curve
+from neuroctl.launch.populations import (
+    FROZEN_EPISODES,
+    FROZEN_STEPS,
+    PRESETS,
+    TASKS,
+    Task,
+    duration_name,
+    durations,
+    environment,
+    interval,
+    run_folder,
+)
 from neuroctl.launch.program import parse, run, shown
 from neuroctl.run import Run, agent_with, environment_spaces
 from neuroctl.scripted import ScriptedAgent
-from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.streams import stream
-from neuroctl.vector import Vector, make_env, spaces_of
+from neuroctl.vector import spaces_of
 from neuroctl.versions import versions
 
-Task = Literal["ball", "sums", "lane"]
-TASKS: dict[Task, str] = {
-    "ball": "Reaching with a ball, 256 event pixels",
-    "sums": "Reaching with a ball, events summed over rows and columns",
-    "lane": "Lane following on the loop, event camera",
-}
-PRESETS = {"ball": presets.spore_ball, "sums": presets.spore_ball_sums, "lane": presets.spore_lane}
 CHANGES: dict[str, dict[str, Any]] = {
     "annealed": {},
     "constant": {"learning_rate_schedule": "constant", "learning_rate_half_life_s": None},
@@ -63,9 +67,6 @@ SCRIPTED = {"ball": ("expert", "random"), "sums": (), "lane": ("expert", "random
 """Players without a network: the task's expert, random commands that are held, and never to steer."""
 HELD_STEPS = {"ball": 50, "lane": 10}
 STRAIGHT = 2
-FROZEN_EPISODES = {"ball": 2, "sums": 2, "lane": 3}
-FROZEN_STEPS = 6000
-"""Length of an episode in which frozen agents play: 2 minutes."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _config(options: Arguments, task: Task, name: str) -> TrainConfig:
 
 
 def _folder(options: Arguments, task: Task, name: str) -> Path:
-    return options.out / task / f"{name.replace(' ', '_').replace('/', 'over')}-s{options.seed}"
+    return run_folder(options.out, task, name, options.seed)
 
 
 def _train(options: Arguments, task: Task, name: str) -> None:
@@ -159,12 +160,6 @@ def _train(options: Arguments, task: Task, name: str) -> None:
         train(config, out=path, progress=shown, listeners=[log])
 
 
-def _environment(task: Task, rows: int) -> Vector:
-    """The environment in which frozen and scripted players are measured."""
-    made: Any = PRESETS[task]()
-    return make_env(made.env.id, rows, {**made.env.kwargs(), "max_steps": FROZEN_STEPS})
-
-
 def _play_frozen(options: Arguments, task: Task, name: str) -> None:
     """What every member does with frozen synapses, at every checkpoint."""
     config, path = _config(options, task, name), _folder(options, task, name)
@@ -176,7 +171,7 @@ def _play_frozen(options: Arguments, task: Task, name: str) -> None:
         if step == 0:
             continue
         _, trees = run_folder.checkpoints.load(step)
-        env = _environment(task, options.agents)
+        env = environment(task, options.agents, FROZEN_STEPS)
         agent = agent_with(config, spaces, trees["agent"])
         results[str(step)] = play_episodes(env, agent, options.seed + 1, FROZEN_EPISODES[task])
         env.close()
@@ -224,7 +219,7 @@ def _play_scripted(options: Arguments, task: Task, name: str) -> None:
     path = options.out / task / f"{name}.json"
     if path.exists():
         return
-    env = _environment(task, options.agents)
+    env = environment(task, options.agents, FROZEN_STEPS)
     agents = {
         "expert": lambda: ScriptedAgent("expert", env),
         "random": lambda: HeldRandom(spaces_of(env), HELD_STEPS[task]),
@@ -265,8 +260,7 @@ def _write(options: Arguments) -> None:
 
 
 def _table(options: Arguments, task: Task) -> Iterator[str]:
-    what = "time on the lane, s" if task == "lane" else "time to goal, s"
-    yield f"| condition | {what}, learning | frozen | success, %, frozen | reward, frozen |"
+    yield f"| condition | {duration_name(task)}, learning | frozen | success, %, frozen | reward, frozen |"
     yield "|---|---|---|---|---|"
     for name in SCRIPTED[task]:
         path = options.out / task / f"{name}.json"
@@ -279,45 +273,32 @@ def _table(options: Arguments, task: Task) -> Iterator[str]:
             yield f"| {name} | not run | | | |"
             continue
         last = {key: values[-1] for key, values in read_curve(curve).items()}
-        yield f"| {name} | {_interval(_trial_s(last))} | {_cells(list(read_json(frozen).values())[-1])} |"
-
-
-def _trial_s(fields: Any) -> NDArray[np.float64]:
-    """Mean duration of a trial of each agent; one without any that ended is left out."""
-    trials, seconds = np.array(fields["trials"]), np.array(fields["trial_s"])
-    return np.asarray(seconds[trials > 0] / trials[trials > 0])
+        yield f"| {name} | {interval(durations(last))} | {_cells(list(read_json(frozen).values())[-1])} |"
 
 
 def _cells(fields: Any) -> str:
     trials = np.array(fields["trials"])
     success = 100 * np.array(fields["successes"])[trials > 0] / trials[trials > 0]
-    return f"{_interval(_trial_s(fields))} | {_interval(success)} | {_interval(np.array(fields['reward']), 3)}"
-
-
-def _interval(values: NDArray[np.float64], digits: int = 2) -> str:
-    if not len(values):
-        return "no trial ended"
-    found = stratified_bootstrap(values, lambda scores: float(scores.mean()))
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    return f"{interval(durations(fields))} | {interval(success)} | {interval(np.array(fields['reward']), 3)}"
 
 
 def _figure(options: Arguments, task: Task) -> Any:
     """Duration of trials in each half hour, every agent thin and the mean thick, one panel for each condition."""
     from matplotlib.figure import Figure
 
-    names = [n for n in CHANGES if _folder(options, task, n).with_suffix(".curve.jsonl").exists()]
+    curves = {name: read_curve(_folder(options, task, name).with_suffix(".curve.jsonl")) for name in CHANGES}
+    names = [name for name, curve in curves.items() if len(curve["step"])]
     figure = Figure(figsize=(3.2 * max(len(names), 1), 3.0), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, max(len(names), 1), sharey=True))
     for axis, name in zip(axes, names, strict=False):
-        curve = read_curve(_folder(options, task, name).with_suffix(".curve.jsonl"))
+        curve = curves[name]
         hours = curve["step"] / presets.SIMULATED_HOUR
-        with np.errstate(invalid="ignore", divide="ignore"):
-            seconds = np.where(curve["trials"] > 0, curve["trial_s"] / curve["trials"], np.nan)
+        seconds = durations(curve)
         axis.plot(hours, seconds, color="C0", alpha=0.3, lw=0.8)
         axis.plot(hours, np.nanmean(seconds, axis=1), color="C0", lw=2.5)
         axis.set(title=name, xlabel="simulated hours", yscale="log")
         axis.grid(color="0.92")
-    axes[0].set(ylabel="time on the lane, s" if task == "lane" else "time to goal, s")
+    axes[0].set(ylabel=duration_name(task))
     return figure
 
 

@@ -165,6 +165,9 @@ class Step:
 class Listener:
     """Watches a closed loop: recorders, statistics, videos. Listeners change neither environment nor agent."""
 
+    def on_agent(self, agent: Agent) -> None:
+        """Who acts in the loop; told once when it begins, after the agent's own `begin` and before `on_begin`."""
+
     def on_begin(self, env: gym.vector.VectorEnv[Any, Any, Any], obs: Observation, info: Info) -> None:
         """After the reset, before the first action; the environment's state is that of the first observations."""
 

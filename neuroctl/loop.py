@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .contracts import Agent, Listener, Observation, Step
 from .errors import NonFiniteError
+from .finite import all_finite
 from .storage import atomic_folder, save_tree
 from .streams import episode_seed
 from .vector import Vector, can_restore, get_state, set_state
@@ -55,6 +56,7 @@ class ClosedLoop:
         self.step_index = 0
         self._check("observation", self._obs)
         for listener in self.listeners:
+            listener.on_agent(self.agent)
             listener.on_begin(self.env, self._obs, info)
 
     def step(self) -> Step:
@@ -132,7 +134,7 @@ class ClosedLoop:
             NonFiniteError: names the step, the row and the field, and where the last steps were written.
         """
         for key, array in _leaves(name, value):
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
+            if not all_finite(array):
                 row = np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1))
                 raise NonFiniteError(f"{key} of row {row} is not finite at step {self.step_index}{self.write_dump()}")
 

@@ -37,6 +37,11 @@ class Shift:
     severity: int
 
     @classmethod
+    def kind_for(cls, observation_space: gym.Space[Any]) -> Kind:
+        """Of which kind it is for an environment where one row observes this; its `options` count in any case."""
+        return cls.kind
+
+    @classmethod
     def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
         """Why the shift cannot be applied to an environment with these spaces (of one row); None when it can."""
         return None

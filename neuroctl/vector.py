@@ -81,7 +81,7 @@ def make_env(
             raise _misfit(dynamics, env_id, options, reason) from None
         raise
     for shift, severity in parsed:
-        if shift.kind == "wrapper":
+        if shift.kind_for(env.single_observation_space) == "wrapper":
             reason = shift.fits(env.single_observation_space, env.single_action_space)
             if reason:
                 env.close()

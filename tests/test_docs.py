@@ -99,6 +99,7 @@ def test_every_block_about_spore_runs(workspace, capsys):
             words += ["--episodes", "2", "--option", "max_steps=50"] if words[0] == "evaluate" else []
             assert cli.main(words) == 0, f"{command}\n{capsys.readouterr().err}"
     assert scope["controller"].network.rules["eye->hidden"].theta.shape == (4, 32, 20)
+    assert scope["samples"]["weight/senses->motor"].shape == (3, 4, 32, 8)
 
 
 def test_the_readme_names_programs_and_presets_that_exist():

@@ -10,6 +10,7 @@ from .node_perturbation import NodePerturbation
 from .plasticity import PlasticityRule
 from .projections import Population, Projection
 from .r_stdp import RewardModulatedSTDP
+from .recorders import LoopRecorder, Recorder, load_samples
 from .reward_filters import RewardFilter
 from .schedules import Schedule
 from .synaptic_parameters import SynapticSamplingParameters
@@ -18,6 +19,7 @@ from .synaptic_sampling import SynapticSampling
 __all__ = [
     "LeftRightRatio",
     "LinearReadout",
+    "LoopRecorder",
     "LowPass",
     "NeuronParameters",
     "NodePerturbation",
@@ -28,6 +30,7 @@ __all__ = [
     "Population",
     "PopulationVector",
     "Projection",
+    "Recorder",
     "RewardFilter",
     "RewardModulatedSTDP",
     "RewardModulatedSTDPParameters",
@@ -36,4 +39,5 @@ __all__ = [
     "SpikingNetwork",
     "SynapticSampling",
     "SynapticSamplingParameters",
+    "load_samples",
 ]

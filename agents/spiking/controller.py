@@ -11,10 +11,55 @@ from numpy.typing import ArrayLike, NDArray
 from neuroctl.errors import NeuroctlError
 
 from .decoders import LowPass
-from .encoders import PoissonEncoder
-from .network import SpikingNetwork
-from .plasticity import State
+from .plasticity import PlasticityRule, State
 from .reward_filters import RewardFilter
+
+
+class Network(Protocol):
+    """What is driven: a `SpikingNetwork`, or its form on a torch device."""
+
+    batch_size: int
+    dt_ms: float
+    num_inputs: int
+    rules: dict[str, PlasticityRule]
+    activity: dict[str, NDArray[np.uint8]]
+
+    @property
+    def neurons(self) -> Mapping[str, Any]:
+        """Of each population."""
+
+    def weight(self, projection: str) -> NDArray[np.floating]:
+        """What a spike transmits now `[B, num_pre, num_post]`."""
+
+    def run(self, spikes_in: Any) -> NDArray[np.uint8]:
+        """Spikes of the output `[T, B, N]` in T steps with what its encoder made."""
+
+    def learn(self, reward: ArrayLike) -> None:
+        """Learn from these steps, with the reward in each of them `[T, B]`."""
+
+    def adopt(self, state: Mapping[str, Any], members: Sequence[int]) -> None:
+        """Begin with what members of another had learned."""
+
+    def state_dict(self) -> State:
+        """The complete state."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from it."""
+
+
+class Encoder(Protocol):
+    """Turns rates into spikes: a `PoissonEncoder`, or its form on a torch device."""
+
+    num_steps: int
+
+    def encode(self, rates_hz: ArrayLike) -> Any:
+        """Spikes `[T, B, N]`, in the form its network takes, at rates `[B, N]` in Hz."""
+
+    def state_dict(self) -> State:
+        """The complete state."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from it."""
 
 
 class Decoder(Protocol):
@@ -44,9 +89,9 @@ class SpikingController:
 
     def __init__(
         self,
-        network: SpikingNetwork,
+        network: Network,
         rates: Callable[[Any], NDArray[np.float64]],
-        encoder: PoissonEncoder,
+        encoder: Encoder,
         readout: LowPass,
         decoder: Decoder,
         reward_filter: RewardFilter,

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.finite import all_finite
 from neuroctl.streams import checked_seed
 
 from .member_rows import member_rows
@@ -298,7 +299,7 @@ def checked_signal(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: D
     array = np.asarray(value)
     if array.shape != shape or array.dtype.kind not in "buif":
         raise NeuroctlError(f"{name} must be numbers of shape {shape}, got {array.dtype} of shape {array.shape}")
-    if not np.isfinite(array).all():
+    if not all_finite(array):
         raise NonFiniteError(f"{name} has a value that is not finite: {array[~np.isfinite(array)].flat[0]}")
     return np.ascontiguousarray(array, dtype)
 

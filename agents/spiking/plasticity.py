@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.finite import all_finite
 
 from .member_rows import member_rows
 from .neuron_kernels import MOST_SPIKES
@@ -120,7 +121,8 @@ class PlasticityRule(ABC):
 
         Which traces of the last spikes come along is the rule's choice.
 
-        This form serves a rule without random streams whose `state_dict` holds nothing but arrays `[B, ...]`.
+        This form serves a rule without random streams and counts whose `state_dict` holds nothing but arrays
+        `[B, ...]`.
 
         Args:
             state: what its `state_dict` returned, of any number of agents.
@@ -133,7 +135,20 @@ class PlasticityRule(ABC):
 
     @abstractmethod
     def statistics(self) -> dict[str, NDArray[np.float64]]:
-        """Figures for a log, each `[B]`. Counts start again from 0 when they have been asked for."""
+        """Figures of the synapses as they are now, for a log, each `[B]`."""
+
+    def counts(self) -> dict[str, NDArray[np.int64]]:
+        """What has happened to the synapses since they were made, each `[B]`, copies; nothing by default.
+
+        Counts only grow, and belong to the state: whoever wants those of a time takes the difference.
+        """
+        return {}
+
+    @property
+    def num_active(self) -> NDArray[np.int64]:
+        """How many synapses transmit `[B]`: by default the pairs of neurons with a weight that is not 0."""
+        number: NDArray[np.int64] = np.count_nonzero(self.weight, axis=(1, 2)).astype(np.int64)
+        return number
 
     def checked_steps(
         self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike
@@ -239,6 +254,6 @@ def _checked_spikes(name: str, spikes: NDArray[Any]) -> NDArray[np.uint8]:
 def _checked_signal(name: str, values: NDArray[Any]) -> NDArray[np.floating]:
     if values.dtype.kind not in "buif":
         raise NeuroctlError(f"{name} must be numbers, got an array of {values.dtype}")
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise NonFiniteError(f"{name} has a value that is not finite: {values[~np.isfinite(values)].flat[0]}")
     return values

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.finite import all_within
 
 from .coding_kernels import filter_rewards
 from .member_rows import member_rows
@@ -108,7 +109,7 @@ class RewardFilter:
             NonFiniteError: NaN or infinity; nothing has changed.
         """
         r = checked_signal("reward", reward, (self.batch_size,), np.float64)
-        if np.abs(r).max() > MOST_REWARD:
+        if not all_within(r, MOST_REWARD):
             raise NeuroctlError(f"rewards must be from {-MOST_REWARD:g} to {MOST_REWARD:g}, got {np.abs(r).max():g}")
         out = np.empty(self.batch_size)
         filter_rewards(self._constants, r, self._past, out)

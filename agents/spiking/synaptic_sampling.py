@@ -226,20 +226,25 @@ class SynapticSampling(PlasticityRule):
         - `active`: share that is not retracted.
         - `clipped`: share of the active ones where |c_g g| exceeds its bound.
         - `drive`: mean |c_g g| of the active ones.
-        - `retractions`, `formations`: how often since last asked.
         """
-        active = self._synapses.weight != 0
+        active, num_active = self._synapses.weight != 0, self.num_active
         drive = np.abs(self.parameters.gradient_scale * self._present().g.astype(np.float64))
-        count = np.maximum(active.sum(axis=(1, 2, 3)), 1)
-        figures = {
-            "active": active.sum(axis=(1, 2, 3)) / np.maximum(self._exists.sum(axis=(1, 2, 3)), 1),
+        count = np.maximum(num_active, 1)
+        return {
+            "active": num_active / np.maximum(self._exists.sum(axis=(1, 2, 3)), 1),
             "clipped": (active & (drive > self.parameters.max_param_change)).sum(axis=(1, 2, 3)) / count,
             "drive": np.where(active, drive, 0.0).sum(axis=(1, 2, 3)) / count,
-            "retractions": self._turnover[:, 0].astype(np.float64),
-            "formations": self._turnover[:, 1].astype(np.float64),
         }
-        self._turnover[:] = 0
-        return figures
+
+    def counts(self) -> dict[str, NDArray[np.int64]]:
+        """How often synapses retracted, and formed, since they were made `[B]`; not by setting theta."""
+        return {"retractions": self._turnover[:, 0].copy(), "formations": self._turnover[:, 1].copy()}
+
+    @property
+    def num_active(self) -> NDArray[np.int64]:
+        """Synapses that are not retracted `[B]`; parallel ones count each."""
+        number: NDArray[np.int64] = np.count_nonzero(self._synapses.weight, axis=(1, 2, 3)).astype(np.int64)
+        return number
 
     def state_dict(self) -> State:
         """The complete state, as copies; a row of its arrays `[B, ...]` is that of an agent."""

@@ -209,6 +209,50 @@ def test_the_step_into_the_goal_earns_what_its_move_earns():
     assert cost[0] == pytest.approx(-x[-1] / np.hypot(8, 8))
 
 
+# Another goal
+
+
+@pytest.mark.parametrize("reward", ["heading", "distance"])
+def test_everything_is_about_the_goal_wherever_it_is(reward):
+    goal = np.array([4.0, -5.0])
+    env = BallReachVector(6, goal_m=(4.0, -5.0), reward=reward)
+    _, info = env.reset(seed=2)
+    starts, goals = [positions(env)], np.zeros(6, int)
+    while info["trials"].min() < 2:
+        before = positions(env)
+        _, values, _, _, info = env.step(env.expert_action())
+        away = np.linalg.norm(env.variable("to_m") - goal, axis=1)
+        if reward == "distance":
+            assert values == pytest.approx(-away / np.hypot(8 + 4, 8 + 5))
+        else:
+            speed = np.linalg.norm(env.variable("to_m") - before, axis=1) / CONTROL_DT_S
+            assert np.linalg.norm(before - goal, axis=1) - away == pytest.approx(speed * CONTROL_DT_S)
+            assert values == pytest.approx(np.sqrt(np.minimum(speed / 4, 1)), abs=0.02)
+        ended = info["goals"] > goals
+        assert np.array_equal(away <= 2, ended)
+        starts.append(positions(env)[ended])
+        goals = info["goals"]
+    assert info["distance_m"] == pytest.approx(np.linalg.norm(positions(env) - goal, axis=1))
+    every = np.concatenate(starts)
+    assert np.linalg.norm(every - goal, axis=1).min() > 3
+    assert len(every) >= 18
+    assert np.array_equal(info["goals"], info["trials"])
+
+
+def test_a_mirrored_goal_is_the_mirrored_task():
+    """Physics, trials and reward of the mirror image are those of the original."""
+    env, mirror = at([1.0, 6.0], goal_m=(-3.0, 2.0)), at([-1.0, -6.0], goal_m=[3, -2])
+    for _ in range(60):
+        action = env.expert_action()
+        assert np.array_equal(mirror.expert_action(), -action)
+        a, b = env.step(action), mirror.step(-action)
+        assert a[1] == pytest.approx(b[1], abs=1e-9)
+        if a[4]["trials"][0]:
+            break
+        assert positions(mirror) == pytest.approx(-positions(env), abs=1e-9)
+    assert a[4]["goals"][0] == b[4]["goals"][0] == 1
+
+
 # Trials
 
 
@@ -482,6 +526,11 @@ def test_frames_from_above_with_and_without_opengl(opengl, monkeypatch):
         green = (frame[..., 1].astype(int) - frame[..., 0] > 50).sum() * (22 / 240) ** 2
         assert green == pytest.approx(4 * np.pi, rel=0.1)
     env.close()
+    env = at([6.0, -5.0], render_mode="rgb_array", goal_m=(-6.0, 4.0))
+    frame = env.render()[0].astype(int)
+    row, column = np.argwhere(frame[..., 1] - frame[..., 0] > 50).mean(axis=0) + 0.5
+    assert [(column - 160) * 22 / 240, (120 - row) * 22 / 240] == pytest.approx([-6, 4], abs=0.1)
+    env.close()
     with pytest.raises(NeuroctlError, match="render_mode='rgb_array'"):
         BallReachVector().render()
 
@@ -496,11 +545,11 @@ def test_frames_from_above_with_and_without_opengl(opengl, monkeypatch):
         ({"image_code": "rows", "observation": "retina"}, "unknown image_code 'rows'; allowed: 'pixels', 'sums'"),
         (
             {"event_threshold": 0.1},
-            "event_model, event_threshold and event_polarity need observation='events'; found 'state'",
+            "the options event_... need observation='events'; found 'state'",
         ),
         (
             {"event_polarity": True, "observation": "retina"},
-            "event_model, event_threshold and event_polarity need observation='events'; found 'retina'",
+            "the options event_... need observation='events'; found 'retina'",
         ),
         ({"event_polarity": "no", "observation": "events"}, "event_polarity is 'no'; allowed: True, False"),
         ({"event_model": "dvs", "observation": "events"}, "unknown event model 'dvs'"),
@@ -518,13 +567,18 @@ def test_frames_from_above_with_and_without_opengl(opengl, monkeypatch):
         ({"observation": np.zeros((2, 2))}, "unknown observation array"),
         (
             {"event_threshold": np.zeros(2)},
-            "event_model, event_threshold and event_polarity need observation='events'; found 'state'",
+            "the options event_... need observation='events'; found 'state'",
         ),
         ({"heading_power": True}, "heading_power is True; allowed"),
         (
             {"reward": "distance", "heading_power": 2.0},
             "heading_limit_deg and heading_power need reward='heading'; found 'distance'",
         ),
+        ({"goal_m": (9, 0)}, "goal_m is (9, 0); allowed: two numbers from -8 to 8"),
+        ({"goal_m": (float("nan"), 0)}, "goal_m is (nan, 0); allowed: two numbers from -8 to 8"),
+        ({"goal_m": 3.0}, "goal_m is 3.0; allowed: two numbers from -8 to 8"),
+        ({"goal_m": ("1", "2")}, "goal_m is ('1', '2'); allowed: two numbers from -8 to 8"),
+        ({"goal_m": ((1, 2), 3)}, "goal_m is ((1, 2), 3); allowed: two numbers from -8 to 8"),
         ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),
     ],
 )

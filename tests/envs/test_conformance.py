@@ -56,6 +56,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             "observation": "events",
             "event_model": "noisy",
             "event_polarity": True,
+            "event_light": 0.5,
+            "event_glare": 0.1,
             "image_code": "sums",
             "max_steps": 90,
         },

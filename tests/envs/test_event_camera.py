@@ -178,6 +178,58 @@ def test_noisy_model_without_noise_counts_as_v2e():
     assert total > 300
 
 
+# Light
+
+
+@all_models
+def test_a_camera_in_other_light_sees_other_images(options):
+    """Once: a film is not lit twice, nor is what is looked at again for the times of events."""
+    images = film(25)
+    seen = np.minimum(images * np.float32(0.4) + np.float32(0.1), np.float32(1))
+    lit_up = EventCamera((4, 6), time_stamps=True, light=0.4, glare=0.1, **options)
+    plain = EventCamera((4, 6), time_stamps=True, **options)
+    assert np.array_equal(lit_up.film(images, 2), plain.film(seen, 2))
+    assert not np.array_equal(plain.film(images, 2), plain.film(seen, 2))
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.3, 0.5, 1.9])
+def test_light_scales_the_threshold_of_linear_pixels(factor):
+    """f |I - ref| > C says |I - ref| > C / f, where nothing is brighter than white."""
+    grey = (film(60, pace=0.05) * 130).round().astype(np.uint8)
+    lit_up = play(EventCamera((4, 6), threshold=0.01, light=factor, polarity=True), LEVELS[grey])
+    assert np.array_equal(lit_up, play(EventCamera((4, 6), threshold=0.01 / factor, polarity=True), LEVELS[grey]))
+    assert lit_up.sum() > 10
+
+
+def test_stray_light_is_nothing_to_linear_pixels_until_they_see_white():
+    images = film(60)
+    clear, hazy, white = (play(EventCamera((4, 6), glare=glare), images * 0.6) for glare in (0.0, 0.3, 1.0))
+    assert np.array_equal(clear, hazy) and clear.sum() > 100
+    assert not white.any()
+
+
+@pytest.mark.parametrize(("light", "eps"), [({"light": 0.2}, 0.001 / 0.2), ({"light": 1.8}, 0.001 / 1.8)])
+def test_logarithmic_pixels_see_ratios(light, eps):
+    """ln(eps + f I) = ln f + ln(eps / f + I)."""
+    images = film(60) * 0.5
+    seen = play(EventCamera((4, 6), model="log", polarity=True, **light), images)
+    assert np.array_equal(seen, play(EventCamera((4, 6), model="log", polarity=True, log_eps=eps), images))
+    assert seen.sum() > 100
+
+
+def test_stray_light_takes_contrast_from_logarithmic_pixels():
+    """ln(eps + I + glare): a larger eps."""
+    images = film(60) * 0.7
+    sums = []
+    for glare in (0.0, 0.08, 0.3):
+        seen = play(EventCamera((4, 6), model="log", polarity=True, glare=glare), images)
+        assert np.array_equal(
+            seen, play(EventCamera((4, 6), model="log", polarity=True, log_eps=0.001 + glare), images)
+        )
+        sums.append(seen.sum())
+    assert sums[0] > 2 * sums[1] > 2 * sums[2] > 0
+
+
 # Noise
 
 

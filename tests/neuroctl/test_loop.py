@@ -34,6 +34,9 @@ class Diary(Agent, Listener):
     def observe(self, *args: Any) -> None:
         self.log.append(("observe", args))
 
+    def on_agent(self, agent: Agent) -> None:
+        self.agent = agent
+
     def on_begin(self, env: Vector, obs: Any, info: Any) -> None:
         self.log.append((f"on_begin{self.name}", obs.copy()))
 
@@ -46,7 +49,8 @@ class Diary(Agent, Listener):
 
 def test_everybody_is_called_in_order_and_sees_the_same(tmp_path: Path) -> None:
     env, log = make_env(POINT, 3, {"min_steps": 2, "max_steps": 4}), list[Any]()
-    loop = ClosedLoop(env, Diary(log), [Diary(log, " one"), Diary(log, " two")])
+    listeners = [Diary(log, " one"), Diary(log, " two")]
+    loop = ClosedLoop(env, Diary(log), listeners)
     with loop.listening():
         loop.begin(9, [4, 5, 6])
         for _ in range(15):
@@ -56,6 +60,7 @@ def test_everybody_is_called_in_order_and_sees_the_same(tmp_path: Path) -> None:
     count = (len(names) - 5) // 4
     assert names == ["begin", "on_begin one", "on_begin two", *each * count, "on_end one", "on_end two"]
     assert log[0] == ("begin", 3, 9)
+    assert all(listener.agent is loop.agent for listener in listeners)
     assert np.array_equal(log[1][1], make_env(POINT, 3).reset(seed=[4, 5, 6])[0])  # type: ignore[arg-type]
 
     acts = [entry for entry in log if entry[0] == "act"]

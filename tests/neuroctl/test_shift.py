@@ -1,8 +1,11 @@
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 import neuroctl  # noqa: F401
+from neuroctl.envs.event_camera import EventSpace
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.registry import shifts
 from neuroctl.shift import MAX_SEVERITY, Shift, check_severity, parse_shift
@@ -62,6 +65,15 @@ class Heavier(Shift):
     @classmethod
     def dynamics(cls, severity):
         return {"mass": cls.level(severity)} if severity else {}
+
+
+def test_a_shift_is_of_one_kind_where_it_does_not_say_otherwise():
+    state, events = gym.spaces.Box(-1, 1, (4,), np.float32), EventSpace((6, 8))
+    assert Heavier.kind_for(state) == Heavier.kind_for(events) == "dynamics"
+    for name in shifts.names():
+        shift = shifts.load(name)
+        assert shift.kind_for(state) == shift.kind
+        assert shift.kind_for(events) == ("options" if name == "brightness" else shift.kind)
 
 
 def test_a_change_of_the_robot_is_merged_into_its_dynamics():

@@ -370,6 +370,8 @@ def test_reading_state_changes_nothing():
                 array[:] = 1
         for rule in read.rules.values():
             rule.statistics()
+            for array in (rule.num_active, *rule.counts().values()):
+                array[:] = 1
     assert_same_state(read.state_dict(), unread.state_dict())
 
 

@@ -56,6 +56,9 @@ def test_the_contract_is_all_a_rule_needs():
     hebbian.learning_rate = 0.0
     hebbian.advance(*steps(1, 0.5, 2.0))
     assert hebbian.statistics()["mean"] == pytest.approx([3.0, 3.0])
+    hebbian.load_state_dict({"weight": np.arange(12.0).reshape(2, 3, 2)})
+    assert hebbian.num_active.tolist() == [5, 6]
+    assert hebbian.counts() == {}
 
 
 def test_a_rule_of_arrays_adopts_their_rows():

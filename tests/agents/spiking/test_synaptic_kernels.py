@@ -108,10 +108,10 @@ def test_the_history_holds_what_the_comparison_is_for(compat):
     """Synapses retract and form again with traces; some are active, some not."""
     synapses = rule(BASE, compat)
     advance(synapses, history(), 20)
-    figures = synapses.statistics()
-    assert figures["retractions"][0] >= 2
-    assert figures["formations"][0] >= 2
-    assert 0 < figures["active"][0] < 1
+    counts = synapses.counts()
+    assert counts["retractions"][0] >= 2
+    assert counts["formations"][0] >= 2
+    assert 0 < synapses.statistics()["active"][0] < 1
     assert (synapses.eligibility != 0).any()
 
 

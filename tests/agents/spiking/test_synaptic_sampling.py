@@ -304,7 +304,8 @@ def test_reading_changes_nothing(compat):
             array[...] = 1
         read.state_dict()["synapses/theta"][...] = 1
         read.statistics()
-    quiet.statistics()
+        for array in (read.num_active, *read.counts().values()):
+            array[...] = 1
     assert same(quiet.state_dict(), read.state_dict())
 
 
@@ -418,11 +419,39 @@ def test_statistics():
     synapses.theta = [[[1.0, 2.0, -1.0, -1.0]]]
     synapses.gradient = [[[5.0, -25.0, 0.0, 0.0]]]
     found: dict[str, Any] = {name: value.tolist() for name, value in synapses.statistics().items()}
-    assert found == {"active": [0.5], "clipped": [0.5], "drive": [30.0], "retractions": [0.0], "formations": [0.0]}
+    assert found == {"active": [0.5], "clipped": [0.5], "drive": [30.0]}
+    assert counted(synapses) == [0, 0] and synapses.num_active.tolist() == [2]
     synapses.advance(*noise_only(100, 1, 1, 4))
-    found = synapses.statistics()
-    assert [float(found[name][0]) for name in ("active", "retractions", "formations")] == [0.75, 1.0, 2.0]
-    assert synapses.statistics()["formations"] == 0
+    assert synapses.statistics()["active"][0] == 0.75
+    assert counted(synapses) == [1, 2] and synapses.num_active.tolist() == [3]
+    synapses.theta = -synapses.theta
+    assert counted(synapses) == [1, 2] and synapses.num_active.tolist() == [1]
+
+
+def counted(synapses: SynapticSampling) -> list[int]:
+    counts = synapses.counts()
+    return [int(counts[name][0]) for name in ("retractions", "formations")]
+
+
+def test_counts_go_on_where_a_state_was_loaded_and_parallel_synapses_count_each():
+    options: dict[str, Any] = {"batch_size": 2, "synapses_per_pair": 3, "initial": (0.0, 0.5)}
+    parameters = SynapticSamplingParameters(learning_rate=1e-3, temperature=1.0)
+    first, second = (SynapticSampling(4, 3, parameters, **options) for _ in range(2))
+    data = random_steps(600, 2, 4, 3)
+    total = {name: np.zeros(2, np.int64) for name in ("retractions", "formations")}
+    active = first.theta >= 0
+    for start in range(0, 600, 100):
+        first.advance(*(array[start : start + 100] for array in data))
+        before, active = active, first.theta >= 0
+        total["retractions"] += (before & ~active).sum(axis=(1, 2, 3))
+        total["formations"] += (~before & active).sum(axis=(1, 2, 3))
+        assert first.num_active.tolist() == active.sum(axis=(1, 2, 3)).tolist()
+        if start == 200:
+            second.load_state_dict(first.state_dict())
+    second.advance(*(array[300:] for array in data))
+    assert min(count.min() for count in total.values()) > 3
+    for name, count in total.items():
+        assert first.counts()[name].tolist() == second.counts()[name].tolist() == count.tolist()
 
 
 def test_without_noise_no_random_number_is_drawn():

@@ -1,0 +1,225 @@
+"""Variants of the spiking presets on tuning seeds, each run once and kept, with a table of everything that was tried.
+
+`python launch/explore_spore.py lane --variants "event_gain=0.02" "reward_filter=zscore rule.gradient_scale=1"` trains
+a population under each list of changes and adds it to `docs/results/spore_tuning.md`. A name is an option of the agent;
+with `rule.` before it one of the learning rule, with `env.` one of the environment. `--grid` runs learning rates times
+temperatures and draws them as a heat map. Several processes with different variants can share the folder `--out`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from neuroctl.config import TrainConfig, parse_options
+from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.launch import presets
+from neuroctl.launch.curves import CurveLog, read_curve
+from neuroctl.launch.populations import PRESETS, TASKS, Task, durations
+from neuroctl.launch.program import parse, run, shown
+from neuroctl.storage import atomic_write
+from neuroctl.versions import versions
+
+LINES_PER_HOUR = 4
+SUFFIX = ".curve.jsonl"
+"""Of files with a curve."""
+LEARNING_RATES_PER_S = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+TEMPERATURES = (0.0, 0.01, 0.1, 1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train populations under changes of a preset; write docs/results/spore_tuning.md."""
+
+    task: Annotated[Task, tyro.conf.Positional]
+    """Preset that is changed."""
+    variants: tuple[str, ...] = ()
+    """Changes, each a list of name=value; an empty one is the preset."""
+    grid: bool = False
+    """Learning rates times temperatures instead, as a heat map."""
+    hours: float = 1.0
+    """Simulated time of each agent, a multiple of a quarter of an hour."""
+    agents: int = 8
+    """Agents in a population."""
+    seed: int = 11
+    """Root seed of the populations."""
+    out: Path = Path("runs/explore_spore")
+    """Cache: runs and curves."""
+    results: Path = Path("docs/results")
+    """Where tables and figures are written."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing, then write the table and the heat maps of what there is."""
+    options = parse(Arguments, argv, "explore_spore")
+    variants = list(_grid_variants()) if options.grid else list(options.variants)
+    configs = [_config(options, variant) for variant in variants]  # all are checked before any runs
+    for variant, config in zip(variants, configs, strict=True):
+        _train(_curve(options, variant), config)
+    _write(options)
+    return 0
+
+
+def varied(config: TrainConfig, variant: str) -> TrainConfig:
+    """An experiment under a list of changes.
+
+    Raises:
+        NeuroctlError: no such option, or a value that it does not take.
+    """
+    made: Any = config
+    changes: dict[str, dict[str, Any]] = {"agent": {}, "env": {}, "rule": {}}
+    for text in variant.split():
+        part, dot, _ = text.partition("=")[0].rpartition(".")
+        if dot and part not in ("rule", "env"):
+            raise UnknownNameError("part of an experiment", part, ("rule", "env"))
+        given = parse_options((text.removeprefix(f"{part}."),))
+        if repeated := given.keys() & changes[part or "agent"].keys():
+            raise NeuroctlError(f"option {repeated.pop()!r} is given twice in variant {variant!r}")
+        changes[part or "agent"] |= given
+    if changes["agent"].get("rule", made.agent.rule) != made.agent.rule:
+        made = replace(made, agent=replace(made.agent, rule_options=()))
+    rule = {**parse_options(made.agent.rule_options), **changes["rule"]}
+    said = tuple(f"{name}={value!r}".replace(" ", "") for name, value in rule.items())
+    varied_config: TrainConfig = replace(
+        made,
+        agent=_replaced(made.agent, {**changes["agent"], "rule_options": said}),
+        env=_replaced(made.env, changes["env"]),
+    )
+    return varied_config
+
+
+def _replaced(config: Any, changes: dict[str, Any]) -> Any:
+    names = tuple(field.name for field in fields(config))
+    for name in changes:
+        if name not in names:
+            raise UnknownNameError(f"option of {type(config).__name__}", name, names)
+    return replace(config, **changes)
+
+
+def _grid_variants() -> Iterator[str]:
+    for rate in LEARNING_RATES_PER_S:
+        for temperature in TEMPERATURES:
+            yield _grid_variant(rate, temperature)
+
+
+def _grid_variant(rate: float, temperature: float) -> str:
+    return f"learning_rate_per_s={rate:g} temperature={temperature:g}"
+
+
+# -- one variant -----------------------------------------------------------------------------------------------
+
+
+def _curve(options: Arguments, variant: str) -> Path:
+    name = " ".join(variant.split()) or "preset"
+    if "/" in name:
+        raise NeuroctlError(f"a variant may not contain /, got {variant!r}")
+    return options.out / options.task / f"{name}@{options.hours:g}h-{options.agents}-s{options.seed}{SUFFIX}"
+
+
+def _config(options: Arguments, variant: str) -> TrainConfig:
+    every = presets.SIMULATED_HOUR // LINES_PER_HOUR
+    return replace(
+        varied(PRESETS[options.task](), variant),
+        seed=options.seed,
+        num_envs=options.agents,
+        steps=round(options.hours * LINES_PER_HOUR) * every,
+        checkpoint_every=every,
+        keep_checkpoints=1,
+    )
+
+
+def _train(curve: Path, config: TrainConfig) -> None:
+    """Train a population, or go on with one that was stopped; `curve` is its file, beside the run's folder."""
+    from neuroctl import train
+
+    path = curve.with_name(curve.name.removesuffix(SUFFIX))
+    if (path / "checkpoints" / f"{config.steps:09d}").exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = CurveLog(curve, config.checkpoint_every)
+    sys.stderr.write(f"{path}\n")
+    if (path / "config.json").exists():
+        train(resume=path, progress=shown, listeners=[log])
+    else:
+        train(config, out=path, progress=shown, listeners=[log])
+
+
+# -- what was tried --------------------------------------------------------------------------------------------
+
+HEAD = """# What was tried to tune the spiking presets
+
+Made by `python launch/explore_spore.py`: populations on tuning seeds, which no reported result uses. A cell of the
+curve is the mean duration of the trials that ended in a quarter of a simulated hour, pooled over the agents, in s:
+time to goal of the ball (less is better), time on the lane of the vehicle (more is better); the last columns are the
+worst and the best agent in the last of them. Changes are relative to the preset at the time; `(rows)` says how many
+agents learned.
+
+Machine: {cpu}; mujoco {mujoco}.
+"""
+
+
+def _write(options: Arguments) -> None:
+    here = versions()
+    lines = [HEAD.format(**{key: here[key] for key in ("cpu", "mujoco")})]
+    for task in TASKS:
+        curves = sorted(options.out.glob(f"{task}/*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        if curves:
+            lines += [f"## {task}\n", "| variant | per quarter of an hour | worst | best |", "|---|---|---|---|"]
+            lines += [row for path in curves for row in _row(path, task)] + [""]
+    options.results.mkdir(parents=True, exist_ok=True)
+    atomic_write(options.results / "spore_tuning.md", "\n".join(lines))
+    sys.stdout.write(f"results: {options.results / 'spore_tuning.md'}\n")
+    if options.grid:
+        _heat_map(options).savefig(options.results / f"spore_grid_{options.task}.png", dpi=110)
+
+
+def _row(path: Path, task: Task) -> Iterator[str]:
+    curve = read_curve(path)
+    if not len(curve["step"]):
+        return
+    last = durations({name: curve[name][-1] for name in ("trials", "trial_s")})
+    worst, best = (np.nanmin, np.nanmax) if task == "lane" else (np.nanmax, np.nanmin)
+    name = path.name.removesuffix(SUFFIX)
+    ends = "| no trial ended | |" if np.isnan(last).all() else f"| {worst(last):.1f} | {best(last):.1f} |"
+    yield f"| {name} | {' '.join(f'{value:.1f}' for value in pooled(curve))} {ends}"
+
+
+def pooled(curve: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Mean duration of the trials of all agents in each stretch of time, s; nan where none ended."""
+    return durations({name: curve[name].sum(axis=1) for name in ("trials", "trial_s")})
+
+
+def _heat_map(options: Arguments) -> Any:
+    """Duration of trials in the last quarter of an hour over learning rate and temperature."""
+    from matplotlib.figure import Figure
+
+    values = np.array(
+        [
+            [pooled(read_curve(_curve(options, _grid_variant(rate, temperature))))[-1] for temperature in TEMPERATURES]
+            for rate in LEARNING_RATES_PER_S
+        ]
+    )
+    figure = Figure(figsize=(5.2, 4.0), layout="constrained")
+    axis = figure.subplots()
+    lane = options.task == "lane"
+    image = axis.imshow(np.log10(values), cmap="viridis" if lane else "viridis_r", origin="lower")
+    for (row, column), value in np.ndenumerate(values):
+        axis.text(column, row, "none" if np.isnan(value) else f"{value:.1f}", ha="center", va="center", color="C1")
+    axis.set_xticks(range(len(TEMPERATURES)), [f"{value:g}" for value in TEMPERATURES])
+    axis.set_yticks(range(len(LEARNING_RATES_PER_S)), [f"{value:g}" for value in LEARNING_RATES_PER_S])
+    axis.set(xlabel="temperature", ylabel="learning rate at the start, 1/s")
+    what = "time on the lane" if lane else "time to goal"
+    axis.set_title(f"{what}, s, after {options.hours:g} simulated hours")
+    figure.colorbar(image, label="log10")
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

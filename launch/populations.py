@@ -1,0 +1,73 @@
+"""Populations of spiking agents in studies: their tasks, where their runs lie, and cells of tables about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroctl.launch import presets
+from neuroctl.statistics import stratified_bootstrap
+from neuroctl.streams import stream
+from neuroctl.vector import Vector, make_env
+
+Task = Literal["ball", "sums", "lane"]
+TASKS: dict[Task, str] = {
+    "ball": "Reaching with a ball, 256 event pixels",
+    "sums": "Reaching with a ball, events summed over rows and columns",
+    "lane": "Lane following on the loop, event camera",
+}
+PRESETS = {"ball": presets.spore_ball, "sums": presets.spore_ball_sums, "lane": presets.spore_lane}
+FROZEN_EPISODES = {"ball": 2, "sums": 2, "lane": 3}
+FROZEN_STEPS = 6000
+"""Length of an episode in which frozen agents play: 2 minutes."""
+RESAMPLES = 2000
+
+
+def run_folder(out: Path, task: Task, condition: str, seed: int) -> Path:
+    """Where the population of a root seed lies that learned a task under a condition."""
+    return out / task / f"{condition.replace(' ', '_').replace('/', 'over')}-s{seed}"
+
+
+def environment(task: Task, rows: int, max_steps: int, shifts: Sequence[str] = (), **options: Any) -> Vector:
+    """The task's environment with episodes of `max_steps`, under shifts, with other options than the preset's."""
+    made: Any = PRESETS[task]()
+    return make_env(made.env.id, rows, {**made.env.kwargs(), "max_steps": max_steps, **options}, shifts)
+
+
+def duration_name(task: Task) -> str:
+    """What the duration of a trial is called."""
+    return "time on the lane, s" if task == "lane" else "time to goal, s"
+
+
+def durations(fields: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """Mean duration of a trial in s, of arrays `trials` and `trial_s` `[...]`; nan where none ended."""
+    trials, seconds = np.array(fields["trials"], np.float64), np.array(fields["trial_s"], np.float64)
+    return np.divide(seconds, trials, out=np.full_like(seconds, np.nan), where=trials > 0)
+
+
+def interval(values: NDArray[np.float64], digits: int = 2) -> str:
+    """The mean over agents and its 95 % bootstrap interval; agents without a trial that ended (nan) are left out."""
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return "no trial ended"
+    found = stratified_bootstrap(there, lambda scores: float(scores.mean()))
+    return _cell(found.value, found.low, found.high, digits)
+
+
+def difference(ones: NDArray[np.float64], others: NDArray[np.float64], digits: int = 2) -> str:
+    """The mean of agents minus that of others, who are not paired with them, and its 95 % bootstrap interval."""
+    there = [values[~np.isnan(values)] for values in (ones, others)]
+    if not all(map(len, there)):
+        return "no trial ended"
+    generator = stream(0, "difference")
+    first, second = (v[generator.integers(len(v), size=(RESAMPLES, len(v)))].mean(axis=1) for v in there)
+    low, high = np.percentile(first - second, [2.5, 97.5])
+    return _cell(there[0].mean() - there[1].mean(), low, high, digits)
+
+
+def _cell(value: float, low: float, high: float, digits: int) -> str:
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"

@@ -1,0 +1,20 @@
+"""Quick checks of every number in an array."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def all_finite(values: NDArray[Any]) -> bool:
+    """Whether no number of `values` `[...]`, which are real, is NaN or infinite."""
+    if values.dtype.kind != "f":
+        return True
+    # A sum of squares is finite only if every number is; where it overflows, look at each.
+    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
+
+
+def all_within(values: NDArray[np.floating], most: float) -> bool:
+    """Whether all numbers `[...]`, float64, are from `-most` to `most`; NaN is not."""
+    return bool(np.vdot(values, values) < most * most) or bool((np.abs(values) <= most).all())
