@@ -123,7 +123,8 @@ def test_homeostasis_brings_about_the_target_rate() -> None:
     """A threshold is what the spikes raised it by, minus what that many at the target rate would have."""
     spaces = Spaces(gym.spaces.Box(0, np.inf, (4, 4)), gym.spaces.Box(-4, 4, (2,)), 0.02)
     obs, first = np.zeros((2, 4, 4)), np.zeros(2, bool)
-    for options, speed in (({}, 0.1), ({"adaptation_mv": 0.4}, 0.4)):
+    cases: Any = ({}, 0.1), ({"adaptation_mv": 0.4}, 0.4)
+    for options, speed in cases:
         agent = SporeAgent(SporeConfig(drive_mv=4.0, target_rate_hz=20.0, **options), spaces, seed=0)
         agent.begin(2, 0)
         spikes = np.zeros((2, 8))

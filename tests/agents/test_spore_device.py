@@ -56,6 +56,11 @@ def configured(device: str, **options: Any) -> TrainConfig:
     return result
 
 
+def theta_of(agent: Any) -> Any:
+    """Of the learned projection; Any: each rule has names of its own."""
+    return agent.network.rules[LEARNED].theta
+
+
 def loop_of(config: TrainConfig, rows: int) -> tuple[Any, Any]:
     env = make_env(config.env.id, rows, config.env.kwargs())
     agent: Any = make_agent(config, spaces_of(env))
@@ -68,7 +73,7 @@ def test_a_run_learns_resumes_and_acts_on_the_cpu(device: str, tmp_path: Any, mo
     run = train(configured(device), out=tmp_path / "run")
     loop, agent = loop_of(configured(device), 3)
     assert isinstance(agent.network, TorchSpikingNetwork)
-    begun = agent.network.rules[LEARNED].theta
+    begun = theta_of(agent)
     for k in range(60):
         loop.step()
         agent.update()
@@ -77,7 +82,7 @@ def test_a_run_learns_resumes_and_acts_on_the_cpu(device: str, tmp_path: Any, mo
     whole = agent.state_dict()
     _, trees = run.checkpoints.load()
     assert tree_hash(trees["agent"]) == tree_hash(whole)
-    assert np.abs(agent.network.rules[LEARNED].theta - begun).max() > 0.05
+    assert np.abs(theta_of(agent) - begun).max() > 0.05
     assert run.metrics()[0]["motor_rate_hz"] > 0
 
     cut_loop, cut = loop_of(configured(device), 3)
@@ -93,7 +98,7 @@ def test_a_run_learns_resumes_and_acts_on_the_cpu(device: str, tmp_path: Any, mo
     on_cpu.load_state_dict(trees["agent"])
     on_cpu.begin(3, 1)
     assert not isinstance(on_cpu.network, TorchSpikingNetwork)
-    assert np.array_equal(on_cpu.network.rules[LEARNED].theta, agent.network.rules[LEARNED].theta)
+    assert np.array_equal(theta_of(on_cpu), theta_of(agent))
     assert neuroctl.evaluate(run.path, episodes=1, member=2).returns.shape == (1,)
 
 
@@ -109,7 +114,7 @@ def test_a_device_begins_with_what_was_learned_on_the_cpu(device: str, monkeypat
     warm.load_policy(agent.state_dict())
     warm.begin(2, 3)
     assert isinstance(warm.network, TorchSpikingNetwork)
-    assert np.array_equal(warm.network.rules[LEARNED].theta, agent.network.rules[LEARNED].theta)
+    assert np.array_equal(theta_of(warm), theta_of(agent))
 
 
 def test_a_device_that_is_not_there_is_one_clear_line() -> None:

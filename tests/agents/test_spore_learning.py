@@ -1,4 +1,4 @@
-"""Spiking agents learn to reach within minutes of simulated time, and do not without a learning rate."""
+"""Spiking agents learn to reach within a quarter of an hour of simulated time, and do not without a learning rate."""
 
 import dataclasses
 from typing import Any
@@ -30,10 +30,10 @@ def time_to_goal_s(minutes: int, path: Any, **changes: Any) -> float:
     return float(curve["trial_s"][-1].sum() / curve["trials"][-1].sum())
 
 
-def test_a_ball_comes_to_its_goal_in_a_fraction_of_the_time_after_nine_minutes(tmp_path: Any) -> None:
-    assert time_to_goal_s(9, tmp_path) < 20
+def test_a_ball_comes_to_its_goal_within_seconds_after_a_quarter_of_an_hour(tmp_path: Any) -> None:
+    assert time_to_goal_s(15, tmp_path) < 5
 
 
 def test_without_a_learning_rate_it_finds_its_goal_by_chance_or_not_at_all(tmp_path: Any) -> None:
     changes = {"learning_rate_schedule": "constant", "learning_rate_half_life_s": None}
-    assert time_to_goal_s(6, tmp_path, learning_rate_per_s=0.0, **changes) > 40
+    assert time_to_goal_s(15, tmp_path, learning_rate_per_s=0.0, **changes) > 40

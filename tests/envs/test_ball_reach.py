@@ -8,8 +8,9 @@ import pytest
 
 from neuroctl.envs import mujoco_task
 from neuroctl.envs.ball import BALL_XML, TAU_S
-from neuroctl.envs.ball_reach import CONTROL_DT_S, BallReach, BallReachVector, draw_start, heading_reward
+from neuroctl.envs.ball_reach import BallReach, BallReachVector, draw_start, heading_reward
 from neuroctl.envs.ball_senses import camera_images
+from neuroctl.envs.ball_trials import CONTROL_DT_S
 from neuroctl.envs.event_camera import EventSpace
 from neuroctl.envs.opengl import NoOpenGLError, open_renderer
 from neuroctl.errors import NeuroctlError

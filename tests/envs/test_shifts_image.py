@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -176,7 +176,7 @@ class SeesBoth(BallReachVector):
 
 
 def test_images_and_events_in_one_observation_both_get_brighter(monkeypatch):
-    spec = gym.envs.registration.EnvSpec(id="toys/SeesBoth-v0", vector_entry_point=SeesBoth)
+    spec = gym.envs.registration.EnvSpec(id="toys/SeesBoth-v0", vector_entry_point=cast(Any, SeesBoth))
     monkeypatch.setitem(gym.registry, "toys/SeesBoth-v0", spec)
     env, plain = (make_env("toys/SeesBoth-v0", 2, {}, stack) for stack in (["brightness:5"], []))
     images, events = (make_env(BALL, 2, {"observation": o}, ["brightness:5"]) for o in ("retina", "events"))
@@ -203,7 +203,7 @@ class Sealed(BallReachVector):
 
 
 def test_what_cannot_be_made_brighter_says_why(monkeypatch):
-    spec = gym.envs.registration.EnvSpec(id="toys/Sealed-v0", vector_entry_point=Sealed)
+    spec = gym.envs.registration.EnvSpec(id="toys/Sealed-v0", vector_entry_point=cast(Any, Sealed))
     monkeypatch.setitem(gym.registry, "toys/Sealed-v0", spec)
     with pytest.raises(NeuroctlError, match="this environment has no option 'event_glare'; fitting: action") as caught:
         make_env("toys/Sealed-v0", 1, {}, ["brightness:1"])

@@ -86,7 +86,12 @@ def test_a_late_reward_teaches_what_the_same_reward_taught_earlier():
     seen: list[Any] = []
     inner: Any = agent._reward
     original = inner.filter
-    inner.filter = lambda reward: (seen.append(np.array(reward)), original(reward))[1]
+
+    def watched(reward: Any) -> Any:
+        seen.append(np.array(reward))
+        return original(reward)
+
+    inner.filter = watched
     given = np.random.default_rng(0).random((30, 2))
     for reward in given:
         agent.act(task.rates_hz)

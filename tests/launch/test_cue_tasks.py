@@ -39,7 +39,8 @@ class Plain:
         rates = [0.0] * 20
         for _, neuron in self.spikes:
             rates[neuron] += 1 / 0.5
-        return getattr(self, f"step_{self.kind}")(rates)
+        result: tuple[float, bool, bool, float] = getattr(self, f"step_{self.kind}")(rates)
+        return result
 
     @property
     def over(self) -> bool:
@@ -146,13 +147,15 @@ def play(task: CueTask, player: Any, seconds: float) -> Any:
 
 def matches(task: Any) -> np.ndarray:
     """The pool of the pattern fires."""
-    return np.arange(20) % 2 == task.shown[:, None] - 1
+    fires: np.ndarray = np.arange(20) % 2 == task.shown[:, None] - 1
+    return fires
 
 
 def presses(task: Any) -> np.ndarray:
     """The last ten neurons, and after the lever was down the first ten."""
     first = np.arange(20) < 10
-    return np.where((task.state == SECOND)[:, None], first, ~first) & (task.shown > 0)[:, None]
+    fires: np.ndarray = np.where((task.state == SECOND)[:, None], first, ~first) & (task.shown > 0)[:, None]
+    return fires
 
 
 def reaches(task: Any) -> np.ndarray:
@@ -160,7 +163,9 @@ def reaches(task: Any) -> np.ndarray:
     ahead = task.readout.sum(axis=1) - 2 * np.abs(task.readout[:, 0] - task.readout[:, 1]) > 0
     pull = np.einsum("bdn,bn->b", task.readout, ahead)[:, None] / 2
     every = np.round(pull / 0.4)  # one spike every so many steps holds it at 20: 50 Hz / every * pull = 20
-    return ahead & (task.shown > 0)[:, None] & (round(task.time_s / 0.02) % np.maximum(every, 1) == 0)
+    due = round(task.time_s / 0.02) % np.maximum(every, 1) == 0
+    fires: np.ndarray = ahead & (task.shown > 0)[:, None] & due
+    return fires
 
 
 @pytest.mark.parametrize(("kind", "player"), [("pattern", matches), ("lever", presses), ("center", reaches)])
@@ -179,7 +184,8 @@ def test_a_perfect_player_obtains_the_reward(kind, player):
 
 def test_the_wrong_pool_and_a_tie_earn_nothing():
     def wrong(task: Any) -> np.ndarray:
-        return np.arange(20) % 2 != task.shown[:, None] - 1
+        fires: np.ndarray = np.arange(20) % 2 != task.shown[:, None] - 1
+        return fires
 
     assert play(PatternMatching(2, 1), wrong, 10.0)[0].max() == 0
     assert play(PatternMatching(2, 1), lambda task: np.ones((2, 20)), 10.0)[0].max() == 0
@@ -229,7 +235,8 @@ def test_after_the_swap_only_the_other_pool_presses():
 
 def test_a_cursor_that_leaves_its_target_early_has_failed():
     def passes_by(task: Any) -> np.ndarray:
-        return (task.readout.sum(axis=1) > 0.0) * np.where(task.shown > 0, 6, 0)[:, None]
+        spikes: np.ndarray = (task.readout.sum(axis=1) > 0.0) * np.where(task.shown > 0, 6, 0)[:, None]
+        return spikes
 
     rewards, ended, succeeded, trial_s = play(CenterOut(2, 1), passes_by, 20.0)
     assert rewards.max() == 0 and (ended.sum(axis=0) > 5).all() and not succeeded.any()

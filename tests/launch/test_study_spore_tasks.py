@@ -8,6 +8,8 @@ import pytest
 from neuroctl.checkpoint import Checkpoints
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import study_spore_tasks as study
+from neuroctl.launch.cue_agents import CueAgentConfig
+from neuroctl.launch.cue_tasks import TrialTask
 
 SECONDS = 1 / 3600
 
@@ -68,7 +70,7 @@ def test_a_line_says_what_happened_in_its_time(tmp_path):
     assert line["successes"] == np.sum(succeeded[250:], axis=0).tolist()
 
 
-class Trials(study.TrialTask):
+class Trials(TrialTask):
     """Succeeds after 2 s and fails after 3 s, in turns."""
 
     def __init__(self) -> None:
@@ -130,7 +132,7 @@ def test_settings_change_every_condition_but_the_examples(tmp_path):
     found = {name: study.settings_of(options, "lever", name) for name in study.CONDITIONS}
     assert found["learning"].reward == found["untrained"].reward == "zscore"
     assert found["learning"].learning_rate_per_s == 1e-4 and found["untrained"].learning_rate_per_s == 0
-    assert found["reward late"].reward_delay_s == 300 and found["as the examples"] == study.CueAgentConfig()
+    assert found["reward late"].reward_delay_s == 300 and found["as the examples"] == CueAgentConfig()
 
 
 def test_mistakes_are_named(tmp_path):

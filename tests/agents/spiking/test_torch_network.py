@@ -2,6 +2,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,11 @@ def given(steps, agents=3, seed=0, inputs=15):
     rates = 0.12 * (np.arange(steps) // 150 % 2)[:, None, None]
     spikes = (rng.random((steps, agents, inputs)) < rates) * rng.integers(1, 3, (steps, agents, inputs))
     return spikes.astype(np.uint8), rng.normal(0, 1, (steps, agents))
+
+
+def learned(network: Any) -> Any:
+    """The rule that learns; Any: each rule has names of its own."""
+    return network.rules[LEARNED]
 
 
 def run(network, spikes, reward, chunk=20):
@@ -120,7 +126,7 @@ def test_running_and_learning_apart_is_a_step(device):
         assert np.array_equal(seen, right[k : k + 20])
         assert np.array_equal(seen, parts.activity["motor"])
         parts.learn(reward[k : k + 20])
-    assert np.array_equal(parts.rules[LEARNED].theta, whole.rules[LEARNED].theta)
+    assert np.array_equal(learned(parts).theta, learned(whole).theta)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -146,7 +152,7 @@ def test_rates_are_those_of_the_compiled_network(device):
     for form in (SpikingNetwork, partial(TorchSpikingNetwork, device=device)):
         network = form(**arguments(still, agents=300, dtype=np.float32))
         rates.append(run(network, spikes, reward, 50).mean(axis=(0, 2)))
-        traces.append(network.rules[LEARNED].eligibility.mean(axis=(1, 2)))
+        traces.append(learned(network).eligibility.mean(axis=(1, 2)))
     for one, other in (rates, traces):
         apart = one - other
         assert np.abs(apart).max() > 0
@@ -159,7 +165,7 @@ def test_the_same_seed_gives_the_same_bits(device):
     one, same, other = (TorchSpikingNetwork(**arguments(seed=s), device=device) for s in (3, 3, 4))
     out = [run(network, spikes, reward) for network in (one, same, other)]
     assert np.array_equal(out[0], out[1]) and not np.array_equal(out[0], out[2])
-    assert np.array_equal(one.rules[LEARNED].theta, same.rules[LEARNED].theta)
+    assert np.array_equal(learned(one).theta, learned(same).theta)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -193,7 +199,7 @@ def test_what_was_learned_goes_over_to_the_compiled_network_and_back(device):
         for name in ("theta", "gradient", "weight"):
             assert np.array_equal(getattr(one.rules[LEARNED], name), getattr(network.rules[LEARNED], name)[members])
         assert np.array_equal(one.neurons["motor"].threshold_mv, network.neurons["motor"].threshold_mv[members])
-        assert not one.rules[LEARNED].eligibility.any() and not one.neurons["motor"].psp_mv.any()
+        assert not learned(one).eligibility.any() and not one.neurons["motor"].psp_mv.any()
         assert np.array_equal(one.weight(LEARNED), network.weight(LEARNED)[members])
     spikes, reward = given(20, agents=4)
     assert back.step(spikes, reward).shape == (20, 4, 5)
@@ -225,7 +231,7 @@ def test_weights_set_by_hand_transmit_after_refreshing():
     network = TorchSpikingNetwork(**arguments())
     theta = np.full((3, 12, 5), 1.0)
     theta[1] = -1.0
-    network.rules[LEARNED].theta = theta
+    learned(network).theta = theta
     network.refresh_weights()
     assert network.weight(LEARNED)[0] == pytest.approx(np.exp(-2.0))
     only = np.zeros((1, 3, 15), np.uint8)
@@ -237,7 +243,7 @@ def test_weights_set_by_hand_transmit_after_refreshing():
 
 
 def test_a_recorder_samples_it_as_the_compiled_network():
-    samples = []
+    samples: list[Any] = []
     for form in (SpikingNetwork, TorchSpikingNetwork):
         network = form(**arguments(neurons=ADAPTIVE))
         if samples:

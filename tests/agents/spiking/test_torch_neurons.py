@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,8 @@ BOTH = NeuronParameters(c1_hz_per_mv=3, c2_hz=1, i_e_mv=4, dead_time_ms=1, with_
 def test_they_equal_the_compiled_neurons(parameters, device):
     compiled, begun = (PoissonDoubleExpNeurons(4, parameters, batch_size=3, dtype=np.float64, seed=2) for _ in range(2))
     neurons = TorchNeurons(begun, torch.device(device), seed=5)
-    neurons.numbers = CompiledNumbers(compiled.state_dict()["streams"], device)
+    numbers: Any = CompiledNumbers(compiled.state_dict()["streams"], device)
+    neurons.numbers = numbers
     rng = np.random.default_rng(0)
     for steps in (130, *[1] * 40, 130):
         exc, inh = (rng.normal(1, 3, (steps, 3, 4)).clip(min=0) * sign for sign in (1, -1))

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,8 @@ def test_numbers_have_their_laws(device):
     uniforms = numbers.uniforms(n).cpu().numpy()
     normals = numbers.normals(torch.Size((n,)), torch.float32).cpu().numpy()
     counts = numbers.counts(torch.full((n,), 0.3, device=device)).cpu().numpy()
-    assert (uniforms.min() >= 0, uniforms.max() < 1, uniforms.dtype, normals.dtype) == (True, True, "f8", "f4")
+    found: Any = uniforms.min() >= 0, uniforms.max() < 1, uniforms.dtype, normals.dtype
+    assert found == (True, True, "f8", "f4")
     # mean, variance, and of the squared deviation the standard deviation
     for sample, mean, variance, spread in (
         (uniforms, 1 / 2, 1 / 12, (1 / 180) ** 0.5),
