@@ -175,19 +175,20 @@ def clarity(config: TrainConfig, setting: str, prediction: Floats, options: Argu
     _put_in(rule, prediction / still.event_gain, sides)
     network.refresh_weights()
     direction = prediction[:, None] * sides / np.sqrt(len(sides) * (prediction**2).sum())
-    along, rates, ended = [], [], 0
+    along, spikes, ended = [], 0, 0
     steps = round(BLOCK_S / 0.02)
     for k in range(options.blocks * steps):
         ended += int(loop.step().done.sum())
+        spikes += int(network.activity["motor"].sum())
         agent.update()
         if (k + 1) % steps == 0:
             along.append((rule.gradient * direction).sum(axis=(1, 2)))
-            rates.append(network.activity["motor"].mean() * 1000)
     env.close()
     found = np.array(along[1:])
-    lasted_s = options.agents * options.blocks * BLOCK_S / max(ended, 1)
+    watched_s = options.agents * options.blocks * BLOCK_S
     name = setting or "the preset"
-    return f"| {name} | {found.mean() / found.std():.2f} | {np.mean(rates):.0f} | {lasted_s:.1f} |"
+    rate_hz = spikes / still.motors / watched_s
+    return f"| {name} | {found.mean() / found.std():.2f} | {rate_hz:.0f} | {watched_s / max(ended, 1):.1f} |"
 
 
 def _put_in(rule: Any, weights: Floats, sides: Floats) -> None:
