@@ -24,10 +24,13 @@ from neuroctl.launch import presets
 from neuroctl.launch.curves import CurveLog, read_curve
 from neuroctl.launch.populations import PRESETS, TASKS, Task, durations
 from neuroctl.launch.program import parse, run, shown
+from neuroctl.run import Run
 from neuroctl.storage import atomic_write
 from neuroctl.versions import versions
 
 LINES_PER_HOUR = 4
+DEFAULT = "default"
+"""Value of an option of the learning rule that is left to the rule."""
 SUFFIX = ".curve.jsonl"
 """Of files with a curve."""
 LEARNING_RATES_PER_S = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
@@ -86,7 +89,7 @@ def varied(config: TrainConfig, variant: str) -> TrainConfig:
     if changes["agent"].get("rule", made.agent.rule) != made.agent.rule:
         made = replace(made, agent=replace(made.agent, rule_options=()))
     rule = {**parse_options(made.agent.rule_options), **changes["rule"]}
-    said = tuple(f"{name}={value!r}".replace(" ", "") for name, value in rule.items())
+    said = tuple(f"{name}={value!r}".replace(" ", "") for name, value in rule.items() if value != DEFAULT)
     varied_config: TrainConfig = replace(
         made,
         agent=_replaced(made.agent, {**changes["agent"], "rule_options": said}),
@@ -158,8 +161,8 @@ HEAD = """# What was tried to tune the spiking presets
 Made by `python launch/explore_spore.py`: populations on tuning seeds, which no reported result uses. A cell of the
 curve is the mean duration of the trials that ended in a quarter of a simulated hour, pooled over the agents, in s:
 time to goal of the ball (less is better), time on the lane of the vehicle (more is better); the last columns are the
-worst and the best agent in the last of them. Changes are relative to the preset at the time; `(rows)` says how many
-agents learned.
+worst and the best agent in the last of them. A variant is given by what differs from the preset as it is now; the
+preset itself is among them where it was run. Runs that were given up early are listed with what they had reached.
 
 Machine: {cpu}; mujoco {mujoco}.
 """
@@ -171,7 +174,8 @@ def _write(options: Arguments) -> None:
     for task in TASKS:
         curves = sorted(options.out.glob(f"{task}/*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
         if curves:
-            lines += [f"## {task}\n", "| variant | per quarter of an hour | worst | best |", "|---|---|---|---|"]
+            lines += [f"## {task}\n", "| variant | agents | per quarter of an hour | worst | best |"]
+            lines += ["|---|---|---|---|---|"]
             lines += [row for path in curves for row in _row(path, task)] + [""]
     options.results.mkdir(parents=True, exist_ok=True)
     atomic_write(options.results / "spore_tuning.md", "\n".join(lines))
@@ -184,11 +188,27 @@ def _row(path: Path, task: Task) -> Iterator[str]:
     curve = read_curve(path)
     if not len(curve["step"]):
         return
+    config = Run(path.with_name(path.name.removesuffix(SUFFIX))).config
     last = durations({name: curve[name][-1] for name in ("trials", "trial_s")})
     worst, best = (np.nanmin, np.nanmax) if task == "lane" else (np.nanmax, np.nanmin)
-    name = path.name.removesuffix(SUFFIX)
     ends = "| no trial ended | |" if np.isnan(last).all() else f"| {worst(last):.1f} | {best(last):.1f} |"
-    yield f"| {name} | {' '.join(f'{value:.1f}' for value in pooled(curve))} {ends}"
+    values = " ".join(f"{value:.1f}" for value in pooled(curve))
+    yield f"| {differences(config, PRESETS[task]())} | {config.num_envs} | {values} {ends}"
+
+
+def differences(config: TrainConfig, preset: TrainConfig) -> str:
+    """The variant that makes a preset into another experiment, as `varied` reads it; `the preset` where they agree."""
+    ours, theirs = _options(config), _options(preset)
+    changed = [f"{name}={ours.get(name, DEFAULT)}" for name in ours | theirs if ours.get(name) != theirs.get(name)]
+    return " ".join(changed).replace(", ", ",") or "the preset"
+
+
+def _options(config: Any) -> dict[str, Any]:
+    """Every option of an experiment that a variant may change, by the name it has there."""
+    agent = {field.name: getattr(config.agent, field.name) for field in fields(config.agent)}
+    rule = parse_options(agent.pop("rule_options"))
+    env = {field.name: getattr(config.env, field.name) for field in fields(config.env)}
+    return agent | {f"rule.{n}": v for n, v in rule.items()} | {f"env.{n}": v for n, v in env.items()}
 
 
 def pooled(curve: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:

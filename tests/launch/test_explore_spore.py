@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from neuroctl.config import parse_options
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch import explore_spore, presets
-from neuroctl.launch.explore_spore import main, pooled, varied
+from neuroctl.launch.explore_spore import differences, main, pooled, varied
+from neuroctl.run import Run
 
 
 def test_a_variant_changes_agent_rule_and_environment_and_nothing_else() -> None:
@@ -60,12 +62,26 @@ def test_trials_are_pooled_over_agents() -> None:
 
 
 def test_everything_that_was_tried_is_listed_with_the_worst_and_the_best_agent(tmp_path: Path) -> None:
-    write_curve(tmp_path / "out/sums/drive_mv=1@0.5h-2-s11.curve.jsonl", [[60, 30], [6, 20]], [[1, 2], [3, 2]])
-    write_curve(tmp_path / "out/lane/preset@0.5h-2-s11.curve.jsonl", [[6, 20]], [[3, 2]])
-    assert main(["lane", "--out", str(tmp_path / "out"), "--results", str(tmp_path)]) == 0
+    out = tmp_path / "out"
+    config = replace(varied(presets.spore_ball_sums(), "drive_mv=1 rule.episode_length=200"), num_envs=2)
+    Run.create(config, out / "sums/one@0.5h-2-s11")
+    write_curve(out / "sums/one@0.5h-2-s11.curve.jsonl", [[60, 30], [6, 20]], [[1, 2], [3, 2]])
+    Run.create(replace(presets.spore_lane(), num_envs=2), out / "lane/preset@0.5h-2-s11")
+    write_curve(out / "lane/preset@0.5h-2-s11.curve.jsonl", [[6, 20]], [[3, 2]])
+    assert main(["lane", "--out", str(out), "--results", str(tmp_path)]) == 0
     table = (tmp_path / "spore_tuning.md").read_text()
-    assert "| drive_mv=1@0.5h-2-s11 | 30.0 5.2 | 10.0 | 2.0 |" in table
-    assert "| preset@0.5h-2-s11 | 5.2 | 2.0 | 10.0 |" in table
+    assert "| drive_mv=1.0 rule.episode_length=200 | 2 | 30.0 5.2 | 10.0 | 2.0 |" in table
+    assert "| the preset | 2 | 5.2 | 2.0 | 10.0 |" in table
+
+
+@pytest.mark.parametrize(
+    "variant", ["", "event_gain=0.5 rule.gradient_scale=2", "env.start=fixed rule.initial=(1.0,0.5)"]
+)
+def test_what_differs_from_the_preset_makes_the_variant_again(variant: str) -> None:
+    made = varied(presets.spore_lane(), variant)
+    said = differences(made, presets.spore_lane())
+    assert varied(presets.spore_lane(), said.replace("the preset", "")) == varied(presets.spore_lane(), variant)
+    assert (said == "the preset") == (variant == "")
 
 
 def test_a_variant_is_trained_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,5 +105,6 @@ def test_a_grid_is_drawn_of_all_its_curves(tmp_path: Path, monkeypatch: pytest.M
         for temperature in ("0", "1"):
             name = f"learning_rate_per_s={rate} temperature={temperature}@1h-8-s11.curve.jsonl"
             write_curve(tmp_path / "out/sums" / name, [[10, 20]], [[1, 1]])
+            Run.create(presets.spore_ball_sums(), tmp_path / "out/sums" / name.removesuffix(".curve.jsonl"))
     assert main(["sums", "--grid", "--out", str(tmp_path / "out"), "--results", str(tmp_path)]) == 0
     assert (tmp_path / "spore_grid_sums.png").stat().st_size > 5000
