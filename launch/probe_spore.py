@@ -27,6 +27,7 @@ from neuroctl.launch.program import parse, run, shown
 from neuroctl.loop import ClosedLoop
 from neuroctl.run import environment_spaces
 from neuroctl.scripted import ScriptedAgent
+from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write
 from neuroctl.streams import stream
 from neuroctl.vector import make_env
@@ -104,7 +105,7 @@ SENSOR_HEAD = """The command that the expert wants, predicted linearly from coun
 | sensor | events in a control step | variance explained on other drives, % |
 |---|---|---|"""
 SETTING_HEAD = """
-Gradient along the prediction, with its weights in the synapses.
+Gradient along the prediction, with its weights in the synapses; 95 % bootstrap interval over agents.
 
 | setting | mean over sd | motor rate, Hz | time on the lane, s |
 |---|---|---|---|"""
@@ -160,7 +161,7 @@ def explained(counts: Floats, wanted: Floats) -> float:
 
 
 def clarity(config: TrainConfig, setting: str, prediction: Floats, options: Arguments) -> str:
-    """A row of the table: mean over standard deviation of g along the prediction."""
+    """A row of the table: mean over standard deviation of g along the prediction, motor rate, time on the lane."""
     made: Any = config
     still = replace(
         made.agent, learning_rate_per_s=0.0, learning_rate_schedule="constant", learning_rate_half_life_s=None
@@ -184,11 +185,18 @@ def clarity(config: TrainConfig, setting: str, prediction: Floats, options: Argu
         if (k + 1) % steps == 0:
             along.append((rule.gradient * direction).sum(axis=(1, 2)))
     env.close()
-    found = np.array(along[1:])
+    found = np.array(along[1:])  # [blocks, agents]
+
+    def ratio(agents: Floats) -> float:
+        chosen = found[:, agents.astype(int)]
+        return float(chosen.mean() / chosen.std())
+
+    clear = stratified_bootstrap(np.arange(options.agents), ratio)
     watched_s = options.agents * options.blocks * BLOCK_S
     name = setting or "the preset"
     rate_hz = spikes / still.motors / watched_s
-    return f"| {name} | {found.mean() / found.std():.2f} | {rate_hz:.0f} | {watched_s / max(ended, 1):.1f} |"
+    cell = f"{clear.value:.2f} ({clear.low:.2f} to {clear.high:.2f})"
+    return f"| {name} | {cell} | {rate_hz:.0f} | {watched_s / max(ended, 1):.1f} |"
 
 
 def _put_in(rule: Any, weights: Floats, sides: Floats) -> None:

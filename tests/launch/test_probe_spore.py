@@ -50,4 +50,6 @@ def test_both_tables_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert 0 < float(sensor.split("|")[2]) < 10_000
     rows = [line for line in lines if line.startswith(("| the preset |", "| readout_ms=100.0 |"))]
     assert len(rows) == 2
-    assert np.isfinite([float(cell) for row in rows for cell in row.split("|")[2:5]]).all()
+    assert np.isfinite([float(cell.split()[0]) for row in rows for cell in row.split("|")[2:5]]).all()
+    value, low, high = (float(word.strip("()")) for word in rows[0].split("|")[2].split() if word != "to")
+    assert low <= value <= high
