@@ -24,7 +24,7 @@ from .spiking.input_rates import event_rates, image_rates, place_rates, with_exp
 from .spiking.network import SpikingNetwork
 from .spiking.neurons import NeuronParameters
 from .spiking.projections import Population, Projection
-from .spiking.reward_filters import RewardFilter
+from .spiking.reward_filters import RewardFilter, delayed
 from .spiking.schedules import Schedule
 from .spore_config import DT_MS, SporeConfig
 
@@ -144,20 +144,11 @@ class SporeAgent(Agent):
         every = max(round(REPORT_S / self._dt_s), 1)
         if self._steps % every == 0:
             self._schedule()
-        self._controller.learn(self._delayed(self._reward))
+        self._controller.learn(delayed(self._reward, self._late, self._steps))
         self._steps += 1
         rates = self._controller.readout.rates_hz
         self._sums += np.add.reduce(self._reward) / self._num_envs, np.add.reduce(rates, axis=None) / rates.size
         return self._report(every) if self._steps % every == 0 else {}
-
-    def _delayed(self, reward: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The reward of the step that is `reward_delay_s` ago, 0 before the first."""
-        if not len(self._late):
-            return reward
-        place = self._steps % len(self._late)
-        late: NDArray[np.float64] = self._late[place].copy()
-        self._late[place] = reward
-        return late
 
     def _schedule(self) -> None:
         """Learning rate and temperature for the next second."""

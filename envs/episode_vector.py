@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
-from neuroctl.finite import all_within
+from neuroctl.finite import all_bounded
 from neuroctl.streams import STATE_WORDS, EpisodeStreams
 from neuroctl.vector import listed_options, unknown_option
 
@@ -300,7 +300,7 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
     @staticmethod
     def _require_sane(what: str, values: NDArray[Any], steps: NDArray[np.int64]) -> None:
         """Refuse numbers `[B, n]` that MuJoCo would take for bad ones, in control steps `steps` `[B]`."""
-        if not all_within(values, LIMIT):
+        if not all_bounded(values, LIMIT):
             row = int(np.argmin((np.abs(values) <= LIMIT).all(axis=1)))
             raise NonFiniteError(
                 f"{what} of row {row} diverged (NaN, infinity or beyond 1e10) at step {int(steps[row])} of its episode"

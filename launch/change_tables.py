@@ -25,7 +25,8 @@ from neuroctl.launch.change_plan import (
     unfit,
 )
 from neuroctl.launch.curves import read_curve
-from neuroctl.launch.populations import TASKS, Task, difference, duration_name, durations, interval
+from neuroctl.launch.plots import label_plainly
+from neuroctl.launch.populations import TASKS, Task, difference, duration_name, durations, interval, mean_duration
 from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.versions import versions
@@ -137,7 +138,7 @@ def _robustness_figure(options: Arguments, tasks: Sequence[Task]) -> Any:
         axis.set(title=task, xlabel=duration_name(task))
         if np.isfinite(axis.dataLim.minposx):  # a scale of logarithms needs a number
             axis.set_xscale("log")
-            _label_plainly(axis.xaxis)
+            label_plainly(axis.xaxis)
         axis.grid(color="0.92")
     axes[0].legend(fontsize="small")
     return figure
@@ -205,25 +206,13 @@ def _switch_figure(options: Arguments, tasks: Sequence[Task]) -> Any:
             axis.grid(color="0.92")
             if np.isfinite(axis.dataLim.minposy):
                 axis.set_yscale("log")
-                _label_plainly(axis.yaxis)
+                label_plainly(axis.yaxis)
         row[0].set_ylabel(duration_name(task))
     axes[0, 0].legend(fontsize="small")
     return figure
 
 
-def _label_plainly(axis: Any) -> None:
-    """Ticks at 1, 2, 5, 10, ... of a logarithmic axis."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
-
-
 def _draw_curve(axis: Any, curve: dict[str, NDArray[np.float64]], colour: str) -> None:
     minutes, seconds = curve["step"] / MINUTE_STEPS, durations(curve)
-    there = ~np.isnan(seconds)
-    count = there.sum(axis=1)
-    mean = np.divide(np.nansum(seconds, axis=1), count, out=np.full(len(count), np.nan), where=count > 0)
     axis.plot(minutes, seconds, color=colour, alpha=0.2, lw=0.7)
-    axis.plot(minutes, mean, color=colour, lw=2.2)
+    axis.plot(minutes, mean_duration(seconds), color=colour, lw=2.2)

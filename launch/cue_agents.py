@@ -30,7 +30,7 @@ from neuroctl.agents.spiking import (
 )
 from neuroctl.agents.spiking.neurons import check_arrays, checked_signal
 from neuroctl.agents.spiking.plasticity import State, checked_real
-from neuroctl.agents.spiking.reward_filters import RewardFilterKind
+from neuroctl.agents.spiking.reward_filters import RewardFilterKind, delayed
 from neuroctl.checks import checked_integer
 from neuroctl.errors import UnknownNameError
 from neuroctl.launch.cue_tasks import CONTROL_DT_S, NUM_INPUTS, NUM_OUTPUTS
@@ -206,12 +206,9 @@ class CueAgent:
 
     def learn(self, reward: NDArray[np.float64]) -> None:
         """Learn from the interval of the last `act`, whose reward is `[B]`."""
-        if len(self._late):
-            place = self._clock % len(self._late)
-            reward, self._late[place] = self._late[place].copy(), reward
         if self._clock % self._every == 0:
             self._follow_schedule()
-        self._signal[:] = self._reward.filter(reward)
+        self._signal[:] = self._reward.filter(delayed(reward, self._late, self._clock))
         self.network.learn(self._signal)
         self._clock += 1
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroctl.agents.spiking.neuron_kernels import MOST_SPIKES
 from neuroctl.agents.spiking.neurons import check_arrays, checked_counts
 from neuroctl.agents.spiking.plasticity import State, checked_real
 from neuroctl.checks import checked_integer
@@ -54,7 +55,6 @@ WAIT, FIRST, SECOND, REWARDED = range(4)
 AFTER_TIME = np.array([FIRST, WAIT, REWARDED, WAIT])
 """What follows each state of a cursor whose time is over."""
 _ROUNDING = 1e-9
-_MOST_SPIKES = 255
 
 Floats = NDArray[np.float64]
 
@@ -131,7 +131,7 @@ class CueTask(ABC):
             NeuroctlError: another shape, or spikes that are no whole numbers; nothing has changed.
         """
         shape = (len(np.atleast_1d(spikes)), self.batch_size, NUM_OUTPUTS)
-        counts = checked_counts("spikes", spikes, shape, _MOST_SPIKES)
+        counts = checked_counts("spikes", spikes, shape, MOST_SPIKES)
         self._clock += 1
         place = self._clock % len(self._counts)
         new = counts.sum(axis=0, dtype=np.int64)

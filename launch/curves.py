@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neuroctl.contracts import Agent, Info, Listener, Observation, Step
 from neuroctl.loop import ClosedLoop
 from neuroctl.recorder import scalar_columns
-from neuroctl.storage import append_line, atomic_write, whole_lines
+from neuroctl.storage import append_line, cut_lines, whole_lines
 from neuroctl.vector import Vector
 
 FIELDS = ("reward", "trials", "successes", "trial_s")
@@ -48,18 +48,14 @@ class CurveLog(Listener):
     def on_step(self, step: Step) -> None:
         """Count the step; write a line when it is due."""
         if self._next is None:
-            self._cut(step.index)
+            cut_lines(self._path, step.index)
+            self._next = step.index - step.index % self._every + self._every
         self._sums[0] += step.reward
         if step.done.any():
             said = trials_of(scalar_columns(step.info["final_info"]))
             self._sums[1:, step.done] += said[:, step.done]
         if step.index + 1 == self._next:
             self._write(step.index + 1)
-
-    def _cut(self, index: int) -> None:
-        lines = [line for line in whole_lines(self._path) if json.loads(line)["step"] <= index]
-        atomic_write(self._path, "".join(f"{line}\n" for line in lines))
-        self._next = index - index % self._every + self._every
 
     def _write(self, index: int) -> None:
         self._sums[0] /= self._every
@@ -70,7 +66,7 @@ class CurveLog(Listener):
 
 
 def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
-    """The lines of a `CurveLog`: `step` `[N]`, and each of `FIELDS` `[N, B]`."""
+    """The lines of a curve: `step` `[N]`, and each of `FIELDS` `[N, B]`."""
     lines = [json.loads(line) for line in whole_lines(path)]
     return {name: np.array([line[name] for line in lines]) for name in ("step", *FIELDS)}
 

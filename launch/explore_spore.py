@@ -22,8 +22,9 @@ from neuroctl.config import TrainConfig, parse_options
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
 from neuroctl.launch.curves import CurveLog, read_curve
-from neuroctl.launch.populations import PRESETS, TASKS, Task, durations
-from neuroctl.launch.program import parse, run, shown
+from neuroctl.launch.populations import PRESETS, TASKS, Task, duration_name, durations
+from neuroctl.launch.program import parse, run
+from neuroctl.launch.study import train_or_go_on
 from neuroctl.run import Run
 from neuroctl.storage import atomic_write
 from neuroctl.versions import versions
@@ -140,18 +141,11 @@ def _config(options: Arguments, variant: str) -> TrainConfig:
 
 def _train(curve: Path, config: TrainConfig) -> None:
     """Train a population, or go on with one that was stopped; `curve` is its file, beside the run's folder."""
-    from neuroctl import train
+    train_or_go_on(config, _run_of(curve), [CurveLog(curve, config.checkpoint_every)])
 
-    path = curve.with_name(curve.name.removesuffix(SUFFIX))
-    if (path / "checkpoints" / f"{config.steps:09d}").exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log = CurveLog(curve, config.checkpoint_every)
-    sys.stderr.write(f"{path}\n")
-    if (path / "config.json").exists():
-        train(resume=path, progress=shown, listeners=[log])
-    else:
-        train(config, out=path, progress=shown, listeners=[log])
+
+def _run_of(curve: Path) -> Path:
+    return curve.with_name(curve.name.removesuffix(SUFFIX))
 
 
 # -- what was tried --------------------------------------------------------------------------------------------
@@ -188,7 +182,7 @@ def _row(path: Path, task: Task) -> Iterator[str]:
     curve = read_curve(path)
     if not len(curve["step"]):
         return
-    config = Run(path.with_name(path.name.removesuffix(SUFFIX))).config
+    config = Run(_run_of(path)).config
     last = durations({name: curve[name][-1] for name in ("trials", "trial_s")})
     worst, best = (np.nanmin, np.nanmax) if task == "lane" else (np.nanmax, np.nanmin)
     ends = "| no trial ended | |" if np.isnan(last).all() else f"| {worst(last):.1f} | {best(last):.1f} |"
@@ -235,8 +229,7 @@ def _heat_map(options: Arguments) -> Any:
     axis.set_xticks(range(len(TEMPERATURES)), [f"{value:g}" for value in TEMPERATURES])
     axis.set_yticks(range(len(LEARNING_RATES_PER_S)), [f"{value:g}" for value in LEARNING_RATES_PER_S])
     axis.set(xlabel="temperature", ylabel="learning rate at the start, 1/s")
-    what = "time on the lane" if lane else "time to goal"
-    axis.set_title(f"{what}, s, after {options.hours:g} simulated hours")
+    axis.set_title(f"{duration_name(options.task)}, after {options.hours:g} simulated hours")
     figure.colorbar(image, label="log10")
     return figure
 

@@ -24,6 +24,14 @@ PRESETS = {"ball": presets.spore_ball, "sums": presets.spore_ball_sums, "lane": 
 FROZEN_EPISODES = {"ball": 2, "sums": 2, "lane": 3}
 FROZEN_STEPS = 6000
 """Length of an episode in which frozen agents play: 2 minutes."""
+FROZEN_OPTIONS: dict[Task, dict[str, Any]] = {"ball": {}, "sums": {}, "lane": {"start": "fixed"}}
+"""Of the environment in which frozen agents are measured: the vehicle begins on the straight, whoever drives it."""
+WITHOUT_LEARNING = {
+    "learning_rate_per_s": 0.0,
+    "learning_rate_schedule": "constant",
+    "learning_rate_half_life_s": None,
+}
+"""Options of an agent whose synapses stay as they are."""
 RESAMPLES = 2000
 
 
@@ -38,6 +46,11 @@ def environment(task: Task, rows: int, max_steps: int, shifts: Sequence[str] = (
     return make_env(made.env.id, rows, {**made.env.kwargs(), "max_steps": max_steps, **options}, shifts)
 
 
+def frozen_environment(task: Task, rows: int, shifts: Sequence[str] = (), **options: Any) -> Vector:
+    """Where frozen agents are measured, under shifts, with other options."""
+    return environment(task, rows, FROZEN_STEPS, shifts, **{**FROZEN_OPTIONS[task], **options})
+
+
 def duration_name(task: Task) -> str:
     """What the duration of a trial is called."""
     return "time on the lane, s" if task == "lane" else "time to goal, s"
@@ -47,6 +60,15 @@ def durations(fields: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """Mean duration of a trial in s, of arrays `trials` and `trial_s` `[...]`; nan where none ended."""
     trials, seconds = np.array(fields["trials"], np.float64), np.array(fields["trial_s"], np.float64)
     return np.divide(seconds, trials, out=np.full_like(seconds, np.nan), where=trials > 0)
+
+
+def mean_duration(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over agents, the last axis, of those whose trials ended; nan where none did."""
+    there = ~np.isnan(seconds)
+    count = there.sum(axis=-1)
+    out = np.full(np.shape(count), np.nan)
+    mean: NDArray[np.float64] = np.divide(np.nansum(seconds, axis=-1), count, out=out, where=count > 0)
+    return mean
 
 
 def interval(values: NDArray[np.float64], digits: int = 2) -> str:

@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 from neuroctl.agents.spore import SYNAPSES, SporeAgent
 from neuroctl.config import TrainConfig
+from neuroctl.envs.lane_follow import CONTROL_DT_S
 from neuroctl.launch import presets
 from neuroctl.launch.explore_spore import varied
+from neuroctl.launch.populations import WITHOUT_LEARNING
 from neuroctl.launch.program import parse, run, shown
 from neuroctl.loop import ClosedLoop
 from neuroctl.run import environment_spaces
@@ -163,9 +165,7 @@ def explained(counts: Floats, wanted: Floats) -> float:
 def clarity(config: TrainConfig, setting: str, prediction: Floats, options: Arguments) -> str:
     """A row of the table: mean over standard deviation of g along the prediction, motor rate, time on the lane."""
     made: Any = config
-    still = replace(
-        made.agent, learning_rate_per_s=0.0, learning_rate_schedule="constant", learning_rate_half_life_s=None
-    )
+    still = replace(made.agent, **WITHOUT_LEARNING)
     env = make_env(made.env.id, options.agents, made.env.kwargs())
     agent = SporeAgent(still, environment_spaces(config), seed=options.seed)
     loop = ClosedLoop(env, agent)
@@ -177,7 +177,7 @@ def clarity(config: TrainConfig, setting: str, prediction: Floats, options: Argu
     network.refresh_weights()
     direction = prediction[:, None] * sides / np.sqrt(len(sides) * (prediction**2).sum())
     along, spikes, ended = [], 0, 0
-    steps = round(BLOCK_S / 0.02)
+    steps = round(BLOCK_S / CONTROL_DT_S)
     for k in range(options.blocks * steps):
         ended += int(loop.step().done.sum())
         spikes += int(network.activity["motor"].sum())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from neuroctl.config import TrainConfig
+from neuroctl.contracts import Listener
 from neuroctl.launch.program import shown
 from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write, read_json
@@ -28,9 +29,9 @@ def train_once(config: TrainConfig, path: Path, demonstrations: Path) -> None:
         path: run folder.
         demonstrations: recording of the expert, made if it is not there; policies of one seed share it.
     """
-    from neuroctl import record, train
+    from neuroctl import record
 
-    if (path / "checkpoints" / f"{config.steps:09d}").exists():
+    if is_trained(config, path):
         return
     source = config.demonstrations
     episodes = source.episodes or EPISODES
@@ -45,11 +46,32 @@ def train_once(config: TrainConfig, path: Path, demonstrations: Path) -> None:
             shifts=source.shifts,
             progress=progress,
         )
+    train_or_go_on(replace(config, demonstrations=replace(source, path=demonstrations, shifts=())), path)
+
+
+def is_trained(config: TrainConfig, path: Path) -> bool:
+    """Whether the run in `path` has come to its end."""
+    return (path / "checkpoints" / f"{config.steps:09d}").exists()
+
+
+def train_or_go_on(config: TrainConfig, path: Path, listeners: Sequence[Listener] = ()) -> None:
+    """Train into `path` unless that is done; a run that was interrupted goes on.
+
+    Args:
+        config: the experiment.
+        path: run folder.
+        listeners: watch the loop of an agent that learns in it.
+    """
+    from neuroctl import train
+
+    if is_trained(config, path):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.write(f"{path}\n")
     if (path / "config.json").exists():
-        train(resume=path, progress=shown)
+        train(resume=path, progress=shown, listeners=listeners)
     else:
-        train(replace(config, demonstrations=replace(source, path=demonstrations, shifts=())), out=path, progress=shown)
+        train(config, out=path, progress=shown, listeners=listeners)
 
 
 def evaluate_once(

@@ -26,6 +26,7 @@ from neuroctl.launch.arm_tables import write_results
 from neuroctl.launch.arm_trials import TrialLog
 from neuroctl.launch.centre_out import ID, MAX_STEPS, preset, register
 from neuroctl.launch.program import parse, run, shown
+from neuroctl.launch.study import train_or_go_on
 from neuroctl.launch.trained_agents import TrainedAgents
 from neuroctl.loop import ClosedLoop
 from neuroctl.run import Run
@@ -120,15 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train_population(options: Arguments) -> None:
     """Train, or go on with a training that was stopped; then measure the agents of every checkpoint."""
-    from neuroctl import train
-
     config = _config(options)
-    if not (options.folder / "checkpoints" / f"{config.steps:09d}").exists():
-        sys.stderr.write(f"{options.folder}\n")
-        if (options.folder / "config.json").exists():
-            train(resume=options.folder, progress=shown)
-        else:
-            train(config, out=options.folder, progress=shown)
+    train_or_go_on(config, options.folder)
     if not options.evaluation_path.exists():
         checkpoints, found = Run(options.folder).checkpoints, {}
         for step in range(config.checkpoint_every, config.steps + 1, config.checkpoint_every):

@@ -39,7 +39,7 @@ from neuroctl.launch.change_plan import (
 )
 from neuroctl.launch.change_tables import write_results
 from neuroctl.launch.curves import CurveLog
-from neuroctl.launch.populations import FROZEN_EPISODES, FROZEN_STEPS, Task, environment, run_folder
+from neuroctl.launch.populations import FROZEN_EPISODES, FROZEN_STEPS, Task, environment, frozen_environment, run_folder
 from neuroctl.launch.program import parse, run, shown
 from neuroctl.launch.trained_agents import TrainedAgents
 from neuroctl.storage import atomic_write, read_json
@@ -141,7 +141,7 @@ def _measured(
     options: Arguments, agents: TrainedAgents, task: Task, shifts: Sequence[str] = (), **world: Any
 ) -> dict[str, list[float]]:
     """What the agents do with frozen synapses, in the same episodes whatever happened to them."""
-    env = environment(task, agents.count, FROZEN_STEPS, shifts, **world)
+    env = frozen_environment(task, agents.count, shifts, **world)
     return agents.measured(env, options.seed + 1, FROZEN_EPISODES[task])
 
 

@@ -23,9 +23,11 @@ from neuroctl.config import parse_options
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch.cue_agents import CueAgent, CueAgentConfig
 from neuroctl.launch.cue_tasks import CONTROL_DT_S, TRIAL_S, CenterOut, CueTask, LeverPress, PatternMatching, TrialTask
+from neuroctl.launch.curves import FIELDS, read_curve
+from neuroctl.launch.populations import interval
 from neuroctl.launch.program import parse, run, shown
-from neuroctl.statistics import Interval, stratified_bootstrap
-from neuroctl.storage import append_line, atomic_create, atomic_write, only_writer, read_json, whole_lines
+from neuroctl.statistics import stratified_bootstrap
+from neuroctl.storage import append_line, atomic_create, atomic_write, cut_lines, only_writer, read_json, whole_lines
 from neuroctl.versions import versions
 
 Task = Literal["pattern", "lever", "center"]
@@ -47,8 +49,6 @@ CHANGES: dict[str, dict[str, Any]] = {
 EXAMPLE = "as the examples"
 """A further condition: all settings are those of the examples beside the module."""
 CONDITIONS = (*CHANGES, EXAMPLE)
-FIELDS = ("reward", "trials", "successes", "trial_s")
-"""Of each agent: mean raw reward; trials that ended, how many succeeded, how long all took, each failure as 10 s."""
 PERIOD_S = 1800.0
 """What the tables average over."""
 REPETITIONS = 500
@@ -167,7 +167,7 @@ def train(options: Arguments, task: Task, name: str) -> None:
             done, trees = checkpoints.load()
             cue.load_state_dict(trees["task"])
             agent.load_state_dict(trees["agent"])
-        _cut(folder / "curve.jsonl", done)
+        cut_lines(folder / "curve.jsonl", done)
         _go_on(options, cue, agent, checkpoints, done, f"{task}, {name}")
 
 
@@ -188,7 +188,7 @@ def _go_on(options: Arguments, cue: CueTask, agent: CueAgent, checkpoints: Check
 
 
 def simulate(cue: CueTask, agent: CueAgent, steps: int) -> NDArray[np.float64]:
-    """`FIELDS` `[4, B]` of so many control intervals."""
+    """`FIELDS` `[4, B]` of so many control intervals; each trial that failed counts as 10 s."""
     sums = np.zeros((len(FIELDS), cue.batch_size))
     for _ in range(steps):
         spikes = agent.act(cue.rates_hz)
@@ -227,12 +227,6 @@ def _check_same(path: Path, described: dict[str, Any]) -> None:
     atomic_create(path, json.dumps(described))
 
 
-def _cut(curve: Path, done: int) -> None:
-    """Remove lines beyond the checkpoint that a run goes on from."""
-    lines = [line for line in whole_lines(curve) if json.loads(line)["step"] <= done]
-    atomic_write(curve, "".join(f"{line}\n" for line in lines))
-
-
 # -- results ---------------------------------------------------------------------------------------------------
 
 HEAD = """# Cue tasks: patterns, a lever and a cursor
@@ -245,12 +239,6 @@ the reward of 300 s before.
 
 Machine: {cpu}.
 """
-
-
-def read_curve(path: Path) -> dict[str, NDArray[np.float64]]:
-    """The lines of a condition: `step` `[N]`, and each of `FIELDS` `[N, B]`."""
-    lines = [json.loads(line) for line in whole_lines(path)]
-    return {key: np.array([line[key] for line in lines]) for key in ("step", *FIELDS)}
 
 
 def _curves(options: Arguments, task: Task) -> dict[str, dict[str, NDArray[np.float64]]]:
@@ -309,20 +297,9 @@ def _table(options: Arguments, task: Task, curves: dict[str, dict[str, NDArray[n
         hours = curve["step"][-1] * CONTROL_DT_S / 3600
         for when, rows in periods(options, task, len(curve["step"])).items():
             found = measures(curve, rows)
-            seconds = "" if task == "pattern" else _cell(found["seconds"], 2)
-            reward, success = _cell(found["reward"], 4), _cell(found["success"], 1)
+            seconds = "" if task == "pattern" else interval(found["seconds"])
+            reward, success = interval(found["reward"], 4), interval(found["success"], 1)
             yield f"| {name} | {hours:g} | {when} | {reward} | {success} | {seconds} |"
-
-
-def _interval(values: NDArray[np.float64], repetitions: int) -> Interval:
-    return stratified_bootstrap(values, lambda scores: float(scores.mean()), repetitions=repetitions)
-
-
-def _cell(values: NDArray[np.float64], digits: int) -> str:
-    if not len(values):
-        return "no trial ended"
-    found = _interval(values, 2000)
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
 def _figure(options: Arguments, curves: dict[Task, dict[str, dict[str, NDArray[np.float64]]]]) -> Any:
@@ -353,7 +330,7 @@ def _draw(axis: Any, curve: dict[str, NDArray[np.float64]], kind: str, color: st
     points = [measures(curve, slice(n, n + 1))[kind] for n in range(len(curve["step"]))]
     hours = curve["step"] * CONTROL_DT_S / 3600
     kept = [n for n, values in enumerate(points) if len(values)]
-    found = [_interval(points[n], REPETITIONS) for n in kept]
+    found = [stratified_bootstrap(points[n], lambda v: float(v.mean()), repetitions=REPETITIONS) for n in kept]
     axis.plot(hours[kept], [point.value for point in found], color=color, marker=".", ms=4, label=name)
     bounds = [[getattr(point, end) for point in found] for end in ("low", "high")]
     axis.fill_between(hours[kept], *bounds, color=color, alpha=0.25, lw=0)

@@ -15,6 +15,6 @@ def all_finite(values: NDArray[Any]) -> bool:
     return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
 
 
-def all_within(values: NDArray[np.floating], most: float) -> bool:
+def all_bounded(values: NDArray[np.floating], most: float) -> bool:
     """Whether all numbers `[...]`, float64, are from `-most` to `most`; NaN is not."""
     return bool(np.vdot(values, values) < most * most) or bool((np.abs(values) <= most).all())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NonFiniteError
-from .storage import append_line, atomic_write, whole_lines
+from .storage import append_line, cut_lines, step_of, whole_lines
 
 TIME_FIELDS = ("time_s", "steps_per_s")
 """Fields that differ between two runs of the same configuration; every other field is bit-identical."""
@@ -18,7 +18,7 @@ TIME_FIELDS = ("time_s", "steps_per_s")
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """The lines of a run's `metrics.jsonl`; damaged ones are left out."""
     lines = whole_lines(path / "metrics.jsonl")
-    return [json.loads(line) for line in lines if math.isfinite(_step_of(line))]
+    return [json.loads(line) for line in lines if math.isfinite(step_of(line))]
 
 
 class Metrics:
@@ -33,8 +33,7 @@ class Metrics:
         from torch.utils.tensorboard import SummaryWriter
 
         self._file = path / "metrics.jsonl"
-        lines = [line for line in whole_lines(self._file) if _step_of(line) <= step]
-        atomic_write(self._file, "".join(f"{line}\n" for line in lines))
+        cut_lines(self._file, step)
         self._board = SummaryWriter(str(path / "tensorboard"), purge_step=step + 1)
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
@@ -75,11 +74,3 @@ class Metrics:
     def close(self) -> None:
         """Flush the TensorBoard events."""
         self._board.close()
-
-
-def _step_of(line: str) -> float:
-    """The step of a line; infinity, so that it is cut, when the line is damaged."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf

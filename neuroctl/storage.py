@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -165,6 +166,20 @@ def cut_torn_line(path: Path) -> None:
         if end != len(data):
             with path.open("r+b") as file:
                 file.truncate(end)
+
+
+def cut_lines(path: Path, step: int) -> None:
+    """Remove the lines of a JSONL file beyond `step`, and damaged ones; without a file there is an empty one then."""
+    lines = [line for line in whole_lines(path) if step_of(line) <= step]
+    atomic_write(path, "".join(f"{line}\n" for line in lines))
+
+
+def step_of(line: str) -> float:
+    """The `step` of a line of JSON; infinity, beyond every step, where the line is damaged."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _is_tensor(value: Any) -> bool:

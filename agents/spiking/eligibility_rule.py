@@ -84,7 +84,7 @@ class EligibilityRule(PlasticityRule):
         most = max(abs(p.min_weight), abs(p.max_weight))
         if most > float(np.finfo(self.dtype).max):
             raise NeuroctlError(f"weights up to {most:g} are more than {self.dtype} holds")
-        self._interval = checked_interval(p.weight_update_interval, self.dt_ms)
+        self._interval = checked_interval("weight_update_interval", p.weight_update_interval, self.dt_ms)
         self._keep = math.exp(-self.dt_ms / p.episode_length)
         self._shape = (self.batch_size, self.num_pre, self.num_post)
         self._exists = _turned(self._checked_exists(exists))

@@ -14,7 +14,7 @@ spikes_out = network.step(spikes_in, reward)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -232,7 +232,7 @@ class SpikingNetwork:
             NonFiniteError: a reward that is NaN or infinite; nothing has changed.
         """
         counts = self._checked_counts(spikes_in)
-        rewards = self._checked_reward(reward, len(counts))
+        rewards = checked_reward(reward, (len(counts), self.batch_size), self.rules)
         parts, done = [np.empty((0, self.batch_size, self.num_neurons), np.uint8)], 0
         while done < len(counts):
             number = min(len(counts) - done, self.steps_until_update)
@@ -271,13 +271,8 @@ class SpikingNetwork:
             NonFiniteError: a reward that is NaN or infinite; nothing has changed.
         """
         steps = len(self._seen.spikes)
-        if not steps:
-            raise NeuroctlError("nothing to learn from: call run first, and learn once after it")
-        if steps > self.steps_until_update:
-            raise NeuroctlError(
-                f"weights change after {self.steps_until_update} steps, {steps} were run: run fewer, or call step"
-            )
-        self._learn(self._checked_reward(reward, steps))
+        check_learnable(steps, self.steps_until_update)
+        self._learn(checked_reward(reward, (steps, self.batch_size), self.rules))
         self._seen = self._nothing()
 
     def _run(self, counts: NDArray[np.uint8]) -> None:
@@ -344,14 +339,6 @@ class SpikingNetwork:
         counts = np.zeros((steps, self.batch_size, 8 * self._num_words), np.uint8)
         counts[:, :, : self.num_inputs] = given
         return counts
-
-    def _checked_reward(self, reward: ArrayLike | None, steps: int) -> Floats:
-        shape = (steps, self.batch_size)
-        if reward is not None:
-            return checked_signal("reward", reward, shape, np.float64)
-        if self.rules:
-            raise NeuroctlError(f"plastic projections need a reward of shape {shape}: {', '.join(self.rules)}")
-        return np.zeros(shape)
 
     def state_dict(self) -> State:
         """The complete state as copies: neurons, spikes on their way, weights, rules and random streams."""
@@ -448,6 +435,34 @@ class SpikingNetwork:
         if name not in known:
             raise UnknownNameError(what, name, known)
         return known[name]
+
+
+def checked_reward(reward: ArrayLike | None, shape: tuple[int, int], plastic: Collection[str]) -> Floats:
+    """The reward signal as an array of this shape `[T, B]`; zeros where none is given and no projection is plastic.
+
+    Raises:
+        NeuroctlError: another shape, or none is given and projections of these names are plastic.
+        NonFiniteError: a reward that is NaN or infinite.
+    """
+    if reward is not None:
+        return checked_signal("reward", reward, shape, np.float64)
+    if plastic:
+        raise NeuroctlError(f"plastic projections need a reward of shape {shape}: {', '.join(plastic)}")
+    return np.zeros(shape)
+
+
+def check_learnable(steps: int, steps_until_update: int) -> None:
+    """Refuse to learn from so many steps at once: none were run, or weights change before their end.
+
+    Raises:
+        NeuroctlError: that is so.
+    """
+    if not steps:
+        raise NeuroctlError("nothing to learn from: call run first, and learn once after it")
+    if steps > steps_until_update:
+        raise NeuroctlError(
+            f"weights change after {steps_until_update} steps, {steps} were run: run fewer, or call step"
+        )
 
 
 def _ranges(sizes: Mapping[str, int], what: str) -> dict[str, tuple[int, int]]:

@@ -201,15 +201,15 @@ def keep_checked(
             object.__setattr__(parameters, name, checked_real(name, getattr(parameters, name), least, above))
 
 
-def checked_interval(interval_ms: float, dt_ms: float) -> int:
-    """Steps of `dt_ms` between two weight updates.
+def checked_interval(name: str, interval_ms: float, dt_ms: float) -> int:
+    """Steps of `dt_ms` in an interval > 0.
 
     Raises:
-        NeuroctlError: the interval is no multiple of the step.
+        NeuroctlError: it is no multiple of the step; names it, the value and the step.
     """
     steps = round(interval_ms / dt_ms)
     if steps < 1 or abs(steps * dt_ms - interval_ms) > _ROUNDING * interval_ms:
-        raise NeuroctlError(f"weight_update_interval must be a multiple of dt_ms {dt_ms:g}, got {interval_ms:g}")
+        raise NeuroctlError(f"{name} must be a multiple of dt_ms {dt_ms:g}, got {interval_ms:g}")
     return steps
 
 

@@ -16,7 +16,7 @@ from neuroctl.errors import DamagedFileError, NeuroctlError
 from neuroctl.storage import atomic_write
 from neuroctl.vector import Vector
 
-from .plasticity import checked_real
+from .plasticity import checked_interval, checked_real
 
 if TYPE_CHECKING:
     from .controller import Network
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 Choice = Mapping[str, ArrayLike | None]
 """Projections by name, each with pairs of a presynaptic and a postsynaptic neuron `[M, 2]`, or None for all pairs."""
-_ROUNDING = 1e-9
 
 
 class Recorder:
@@ -61,9 +60,7 @@ class Recorder:
     def __init__(self, network: Network, every_ms: float, weights: Choice | None = None) -> None:
         self.network = network
         self.every_ms = checked_real("every_ms", every_ms, 0.0, above=True)
-        self._every = round(self.every_ms / network.dt_ms)
-        if self._every < 1 or abs(self._every * network.dt_ms - self.every_ms) > _ROUNDING * self.every_ms:
-            raise NeuroctlError(f"every_ms must be a multiple of dt_ms {network.dt_ms:g}, got {self.every_ms:g}")
+        self._every = checked_interval("every_ms", self.every_ms, network.dt_ms)
         self._pairs = _checked_choice(network, weights)
         self._adapting = [
             name for name, neurons in network.neurons.items() if neurons.parameters.target_adaptation_speed_mv > 0

@@ -1,4 +1,4 @@
-"""What a learning rule is shown of a reward: how it compares with what it was lately."""
+"""What a learning rule is shown of a reward: how it compares with what it was lately, or what it was a while ago."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, UnknownNameError
-from neuroctl.finite import all_within
+from neuroctl.finite import all_bounded
 
 from .coding_kernels import filter_rewards
 from .member_rows import member_rows
@@ -109,7 +109,7 @@ class RewardFilter:
             NonFiniteError: NaN or infinity; nothing has changed.
         """
         r = checked_signal("reward", reward, (self.batch_size,), np.float64)
-        if not all_within(r, MOST_REWARD):
+        if not all_bounded(r, MOST_REWARD):
             raise NeuroctlError(f"rewards must be from {-MOST_REWARD:g} to {MOST_REWARD:g}, got {np.abs(r).max():g}")
         out = np.empty(self.batch_size)
         filter_rewards(self._constants, r, self._past, out)
@@ -145,3 +145,22 @@ class RewardFilter:
             if not (np.isfinite(array) & (array >= least)).all():
                 raise NeuroctlError(f"{name} in the state of a reward filter has an impossible value")
         self._past = np.stack([state[name] for name in STATE])
+
+
+def delayed(reward: NDArray[np.float64], late: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    """The reward of D control steps ago, 0 before the first.
+
+    Args:
+        reward: of control step `step`, `[B]`.
+        late: those of the last D steps `[D, B]`, which begin as zeros; brought up to date.
+        step: control steps before this one.
+
+    Returns:
+        That of step `step - D`, `[B]`; `reward` itself where D is 0.
+    """
+    if not len(late):
+        return reward
+    place = step % len(late)
+    earlier: NDArray[np.float64] = late[place].copy()
+    late[place] = reward
+    return earlier

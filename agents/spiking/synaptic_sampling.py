@@ -115,7 +115,7 @@ class SynapticSampling(PlasticityRule):
         self.synapses_per_pair = checked_integer("synapses_per_pair", synapses_per_pair, 1)
         self.dtype = checked_dtype(dtype)
         _check_weights(p, self.dtype)
-        self._interval = checked_interval(p.weight_update_interval, self.dt_ms)
+        self._interval = checked_interval("weight_update_interval", p.weight_update_interval, self.dt_ms)
         self._shape = (self.batch_size, self.num_pre, self.synapses_per_pair, self.num_post)
         self._exists = self._checked_exists(exists)
         self._mean = self._prior("prior_mean", p.prior_mean)

@@ -16,9 +16,9 @@ from torch import Tensor
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import derive_seed
 
-from .network import MOST_STEPS, SpikingNetwork
+from .network import MOST_STEPS, SpikingNetwork, check_learnable, checked_reward
 from .neuron_kernels import MOST_SPIKES
-from .neurons import checked_counts, checked_signal
+from .neurons import checked_counts
 from .plasticity import PlasticityRule, State
 from .projections import RECEPTORS, Population, Projection
 from .torch_neurons import TorchNeurons
@@ -124,7 +124,7 @@ class TorchSpikingNetwork:
     def step(self, spikes_in: ArrayLike | Tensor, reward: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Simulate T steps, and learn from them, see `SpikingNetwork.step`."""
         counts = self._checked_counts(spikes_in)
-        rewards = self._checked_reward(reward, len(counts))
+        rewards = checked_reward(reward, (len(counts), self.batch_size), self.rules)
         parts, done = [np.empty((0, self.batch_size, self.num_outputs), np.uint8)], 0
         while done < len(counts):
             now = slice(done, min(len(counts), done + self.steps_until_update))
@@ -151,13 +151,8 @@ class TorchSpikingNetwork:
     def learn(self, reward: ArrayLike) -> None:
         """Learn from the steps of the last `run`, see `SpikingNetwork.learn`."""
         steps = len(self._seen[0])
-        if not steps:
-            raise NeuroctlError("nothing to learn from: call run first, and learn once after it")
-        if steps > self.steps_until_update:
-            raise NeuroctlError(
-                f"weights change after {self.steps_until_update} steps, {steps} were run: run fewer, or call step"
-            )
-        self._learn(self._checked_reward(reward, steps))
+        check_learnable(steps, self.steps_until_update)
+        self._learn(checked_reward(reward, (steps, self.batch_size), self.rules))
         self._forget()
 
     def _run(self, counts: Tensor) -> NDArray[np.uint8]:
@@ -200,14 +195,6 @@ class TorchSpikingNetwork:
                 f"{tuple(spikes_in.shape)} on {spikes_in.device}"
             )
         return spikes_in
-
-    def _checked_reward(self, reward: ArrayLike | None, steps: int) -> NDArray[np.floating]:
-        shape = (steps, self.batch_size)
-        if reward is not None:
-            return checked_signal("reward", reward, shape, np.float64)
-        if self.rules:
-            raise NeuroctlError(f"plastic projections need a reward of shape {shape}: {', '.join(self.rules)}")
-        return np.zeros(shape)
 
     def state_dict(self) -> State:
         """The complete state, in the form of `SpikingNetwork`, with the states of the generators."""

@@ -68,7 +68,7 @@ class TorchSynapticSampling(PlasticityRule):
         self._host, self._device, self._kind = rule, device, torch_dtype(rule.dtype)
         self.parameters = p = rule.parameters
         self.numbers = TorchNumbers(derive_seed(seed, "torch/synapses"), device)
-        self._interval = checked_interval(p.weight_update_interval, self.dt_ms)
+        self._interval = checked_interval("weight_update_interval", p.weight_update_interval, self.dt_ms)
         self._decay_e, self._decay_g = (math.exp(-self.dt_ms / tau) for tau in (p.episode_length, p.integration_time))
         self._scale = p.psp_tau_fall / (p.psp_tau_fall - p.psp_tau_rise)
         decays = [math.exp(-self.dt_ms / tau) for tau in (p.psp_tau_fall, p.psp_tau_rise)]

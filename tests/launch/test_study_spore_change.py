@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import neuroctl
-from neuroctl.launch import change_plan, change_tables, presets, study_spore_change
+from neuroctl.launch import change_plan, change_tables, populations, presets, study_spore_change
 from neuroctl.launch.change_plan import Arguments
 from neuroctl.launch.curves import read_curve
 from neuroctl.launch.populations import run_folder
@@ -35,7 +35,8 @@ def options(trained: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Arg
     """Seconds instead of minutes."""
     monkeypatch.setattr(change_plan, "STRETCH_MINUTES", STRETCH_STEPS / change_plan.MINUTE_STEPS)
     monkeypatch.setattr(study_spore_change, "STRETCH_STEPS", STRETCH_STEPS)
-    monkeypatch.setattr(study_spore_change, "FROZEN_STEPS", 60)
+    for module in (populations, study_spore_change):
+        monkeypatch.setattr(module, "FROZEN_STEPS", 60)
     for module in (study_spore_change, change_tables):
         monkeypatch.setattr(module, "SHIFTS", SHIFTS)
     return Arguments(

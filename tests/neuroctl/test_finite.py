@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuroctl.finite import all_finite, all_within
+from neuroctl.finite import all_bounded, all_finite
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
@@ -41,7 +41,7 @@ def test_the_bound_itself_is_within_and_the_next_number_is_not(most: float) -> N
     beyond = np.nextafter(most, np.inf)
     for filled in (0.0, most):
         for value in (most, -most):
-            assert all_within(np.array([[filled, value], [0.0, filled]]), most)
+            assert all_bounded(np.array([[filled, value], [0.0, filled]]), most)
         for value in (beyond, -beyond, np.inf, np.nan, 1e300):
-            assert not all_within(np.array([[filled, value], [0.0, filled]]), most)
-    assert all_within(np.full((50, 40), most), most)
+            assert not all_bounded(np.array([[filled, value], [0.0, filled]]), most)
+    assert all_bounded(np.full((50, 40), most), most)

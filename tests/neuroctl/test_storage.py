@@ -17,6 +17,7 @@ from neuroctl.storage import (
     append_line,
     atomic_folder,
     atomic_write,
+    cut_lines,
     cut_torn_line,
     load_tree,
     read_json,
@@ -136,6 +137,35 @@ def test_a_torn_last_line_is_left_out_and_the_next_append_starts_a_line(tmp_path
     assert whole_lines(path) == []
     cut_torn_line(path)
     assert path.read_bytes() == b""
+
+
+def test_lines_up_to_a_step_are_kept_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    kept = ['{"step": 5, "a": 0.1}', '{"a":[1,  2], "step":10}']
+    damaged = ["{", "[5]", "3", '{"a": 5}', '{"step": null}', '{"step": "one"}', '{"step": NaN}']
+    path.write_text("".join(f"{line}\n" for line in (*kept, *damaged, '{"step": 10.5}', '{"step": 11}')) + '{"step": 1')
+    cut_lines(path, 10)
+    assert path.read_text().splitlines() == kept
+    append_line(path, '{"step": 11}')
+    assert whole_lines(path) == [*kept, '{"step": 11}']
+    cut_lines(path, 4)
+    assert path.read_bytes() == b""
+    path.unlink()
+    cut_lines(path, 4)
+    assert path.read_bytes() == b"" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_cut_leaves_all_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(text := '{"step": 1}\n{"step": 2}\n{"st')
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        cut_lines(path, 1)
+    assert path.read_text() == text
 
 
 def test_nested_state_survives_bit_for_bit(tmp_path: Path) -> None:

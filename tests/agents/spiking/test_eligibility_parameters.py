@@ -60,8 +60,8 @@ def test_shared_names_have_the_values_of_synaptic_sampling(kind):
 
 
 def test_the_interval_is_a_number_of_steps():
-    parameters = NodePerturbationParameters(weight_update_interval=0.3)
-    assert checked_interval(parameters.weight_update_interval, 0.1) == 3
+    name, parameters = "weight_update_interval", NodePerturbationParameters(weight_update_interval=0.3)
+    assert checked_interval(name, parameters.weight_update_interval, 0.1) == 3
     for dt_ms in (0.2, 1.0):
         with pytest.raises(NeuroctlError, match=f"weight_update_interval must be a multiple of dt_ms {dt_ms:g}, got"):
-            checked_interval(parameters.weight_update_interval, dt_ms)
+            checked_interval(name, parameters.weight_update_interval, dt_ms)

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuroctl.agents.spiking.reward_filters import KINDS, RewardFilter
+from neuroctl.agents.spiking.reward_filters import KINDS, RewardFilter, delayed
 from neuroctl.errors import NeuroctlError, NonFiniteError, UnknownNameError
 
 DT_S = 0.02
@@ -213,3 +213,12 @@ def test_filters_that_cannot_be_are_refused(options, message):
 def test_an_unknown_kind_is_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match="unknown reward filter 'diff'; .*known: difference, ratio, raw, zscore"):
         make("diff")
+
+
+@pytest.mark.parametrize("steps", [0, 1, 7])
+def test_a_late_reward_is_that_of_so_many_steps_before(steps: int) -> None:
+    rewards, late = some_rewards(30), np.zeros((steps, 3))
+    shown = [delayed(reward, late, n) for n, reward in enumerate(rewards)]
+    assert np.array_equal(shown, [*np.zeros((steps, 3)), *rewards[: 30 - steps]])
+    again = [delayed(reward, late, 30 + n) for n, reward in enumerate(rewards)]
+    assert np.array_equal(again, [*rewards[30 - steps :], *rewards[: 30 - steps]])

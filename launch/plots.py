@@ -1,0 +1,14 @@
+"""What figures of studies share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def label_plainly(axis: Any) -> None:
+    """Ticks at 1, 2, 5, 10, ... of a logarithmic axis (matplotlib's `XAxis` or `YAxis`)."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())

@@ -1,0 +1,131 @@
+"""Tables and figures of launch/study_spore.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroctl.launch import presets
+from neuroctl.launch.curves import read_curve
+from neuroctl.launch.plots import label_plainly
+from neuroctl.launch.populations import TASKS, Task, duration_name, durations, interval, mean_duration
+from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
+from neuroctl.run import Run
+from neuroctl.storage import atomic_write, read_json
+from neuroctl.versions import versions
+
+HEAD = """# Spiking agents learn to reach and to follow a lane
+
+Made by `python launch/study_spore.py --conditions all` (root seed {seed}, on which nothing was tuned; what was tried on
+another is in [spore_tuning.md](spore_tuning.md)). The unit is the agent: a cell holds the mean over agents and the 95 %
+bootstrap interval of that mean. "learning" is the last half hour of learning, "frozen" the same agents afterwards
+without learning. A trial of the ball ends at the goal or after 60 s, one of the vehicle when it leaves the lane or
+after 120 s. Populations that learned for less than 5 simulated hours are exploratory; beside them stands the one with
+annealed learning rate at the same age.
+
+Machine: {cpu}; mujoco {mujoco}.
+"""
+COLUMNS = 4
+"""Of panels in a figure."""
+
+
+def write_results(options: Arguments) -> str:
+    """Write the tables and figures; says where they are."""
+    tasks = [task for task in TASKS if any(options.out.glob(f"{task}/*.json*"))]
+    if not tasks:
+        return "nothing evaluated yet"
+    options.results.mkdir(parents=True, exist_ok=True)
+    here = versions()
+    lines = [HEAD.format(seed=options.seed, cpu=here["cpu"], mujoco=here["mujoco"])]
+    for task in tasks:
+        lines += [f"## {TASKS[task]}\n", *table(options, task), "", f"![learning curves](spore_{task}.png)", ""]
+        _figure(options, task).savefig(options.results / f"spore_{task}.png", dpi=110)
+    atomic_write(options.results / "spore.md", "\n".join(lines))
+    return f"results: {options.results / 'spore.md'}"
+
+
+def table(options: Arguments, task: Task) -> Iterator[str]:
+    """The lines of a task's table."""
+    measures = [duration_name(task), "success, %", "reward of a step"]
+    measured = [f"{measure}, {name}" for name in EVALUATIONS[task] for measure in measures]
+    yield f"| condition | agents | hours | {measures[0]}, learning | {' | '.join(measured)} |"
+    yield "|---" * (4 + len(measured)) + "|"
+    for name in SCRIPTED[task]:
+        cells = [_cells(options.evaluation(task, name, evaluation)) for evaluation in EVALUATIONS[task]]
+        yield f"| {name} | | | | {' | '.join(cells)} |"
+    ages = set()
+    for name in CONDITIONS:
+        folder = options.folder(task, name)
+        if not (folder / "config.json").exists():
+            yield f"| {name} | not run | | | {' | '.join([''] * len(measured))} |"
+            continue
+        config = Run(folder).config
+        ages.add(config.steps)
+        yield _row(options, task, name, config.steps)
+    if (options.folder(task, "annealed") / "config.json").exists():
+        for steps in sorted(ages - {Run(options.folder(task, "annealed")).config.steps}):
+            yield _row(options, task, "annealed", steps)
+
+
+def _row(options: Arguments, task: Task, name: str, steps: int) -> str:
+    """A condition when its agents were `steps` old."""
+    agents = Run(options.folder(task, name)).config.num_envs
+    curve = read_curve(options.curve(task, name))
+    there = np.flatnonzero(curve["step"] == steps)
+    learning = interval(durations({key: curve[key][there[0]] for key in ("trials", "trial_s")})) if len(there) else ""
+    cells = [_cells(options.evaluation(task, name, evaluation), steps) for evaluation in EVALUATIONS[task]]
+    return f"| {name} | {agents} | {steps / presets.SIMULATED_HOUR:g} | {learning} | {' | '.join(cells)} |"
+
+
+def _cells(path: Path, steps: int = 0) -> str:
+    """Duration, success and reward in an evaluation after `steps` of learning; empty without one."""
+    fields = read_json(path).get(str(steps)) if path.exists() else None
+    if fields is None:
+        return " | | "
+    trials = np.array(fields["trials"])
+    success = 100 * np.array(fields["successes"])[trials > 0] / trials[trials > 0]
+    return f"{interval(durations(fields))} | {interval(success)} | {interval(np.array(fields['reward']), 3)}"
+
+
+def _figure(options: Arguments, task: Task) -> Any:
+    """Durations of trials in each half hour, one panel for each condition.
+
+    Agents are thin lines and their mean a thick one, frozen agents dots, the expert a dashed line.
+    """
+    from matplotlib.figure import Figure
+
+    names = [name for name in CONDITIONS if options.curve(task, name).exists()]
+    rows = max(-(-len(names) // COLUMNS), 1)
+    figure = Figure(figsize=(3.0 * COLUMNS, 2.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(names) :]:
+        axis.set_visible(False)
+    for axis, name in zip(axes.flat, names, strict=False):
+        curve = read_curve(options.curve(task, name))
+        hours, seconds = curve["step"] / presets.SIMULATED_HOUR, durations(curve)
+        axis.plot(hours, seconds, color="C0", alpha=0.3, lw=0.8)
+        axis.plot(hours, mean_duration(seconds), color="C0", lw=2.5)
+        _draw_frozen(axis, options.evaluation(task, name, "frozen"))
+        _draw_expert(axis, options.evaluation(task, "expert", "frozen"))
+        axis.set(title=name, yscale="log")
+        axis.grid(color="0.92")
+        label_plainly(axis.yaxis)
+    for axis in axes[-1]:
+        axis.set_xlabel("simulated hours")
+    for axis in axes[:, 0]:
+        axis.set_ylabel(duration_name(task))
+    return figure
+
+
+def _draw_frozen(axis: Any, path: Path) -> None:
+    if path.exists():
+        for step, fields in read_json(path).items():
+            axis.plot(int(step) / presets.SIMULATED_HOUR, mean_duration(durations(fields)), "o", color="black", ms=3)
+
+
+def _draw_expert(axis: Any, path: Path) -> None:
+    if path.exists():
+        axis.axhline(mean_duration(durations(read_json(path)["0"])), color="0.4", ls="--", lw=0.8)
