@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,12 +71,12 @@ def mean_duration(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def interval(values: NDArray[np.float64], digits: int = 2) -> str:
-    """The mean over agents and its 95 % bootstrap interval; agents without a trial that ended (nan) are left out."""
+def interval(values: NDArray[np.float64], digits: int = 2, of: Callable[[NDArray[np.float64]], Any] = np.mean) -> str:
+    """A statistic of agents and its 95 % bootstrap interval; those without a trial that ended (nan) are left out."""
     there = values[~np.isnan(values)]
     if not len(there):
         return "no trial ended"
-    found = stratified_bootstrap(there, lambda scores: float(scores.mean()))
+    found = stratified_bootstrap(there, lambda scores: float(of(scores)))
     return _cell(found.value, found.low, found.high, digits)
 
 

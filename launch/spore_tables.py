@@ -14,17 +14,18 @@ from neuroctl.launch.plots import label_plainly
 from neuroctl.launch.populations import TASKS, Task, duration_name, durations, interval, mean_duration
 from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
 from neuroctl.run import Run
+from neuroctl.statistics import iqm
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.versions import versions
 
 HEAD = """# Spiking agents learn to reach and to follow a lane
 
 Made by `python launch/study_spore.py --conditions all` (root seed {seed}, on which nothing was tuned; what was tried on
-another is in [spore_tuning.md](spore_tuning.md)). The unit is the agent: a cell holds the mean over agents and the 95 %
-bootstrap interval of that mean. "learning" is the last half hour of learning, "frozen" the same agents afterwards
-without learning. A trial of the ball ends at the goal or after 60 s, one of the vehicle when it leaves the lane or
-after 120 s. Populations that learned for less than 5 simulated hours are exploratory; beside them stands the one with
-annealed learning rate at the same age.
+another is in [spore_tuning.md](spore_tuning.md)). The unit is the agent: a cell holds the mean over agents (or the
+interquartile mean, IQM) and its 95 % bootstrap interval. "learning" is the last half hour of learning, "frozen" the
+same agents afterwards without learning. A trial of the ball ends at the goal or after 60 s, one of the vehicle when it
+leaves the lane or after 120 s. Populations that learned for less than 5 simulated hours are exploratory; beside them
+stands the one with annealed learning rate at the same age.
 
 Machine: {cpu}; mujoco {mujoco}.
 """
@@ -49,12 +50,12 @@ def write_results(options: Arguments) -> str:
 
 def table(options: Arguments, task: Task) -> Iterator[str]:
     """The lines of a task's table."""
-    measures = [duration_name(task), "success, %", "reward of a step"]
+    measures = [duration_name(task), "IQM", "worst agent", "success, %", "reward of a step"]
     measured = [f"{measure}, {name}" for name in EVALUATIONS[task] for measure in measures]
     yield f"| condition | agents | hours | {measures[0]}, learning | {' | '.join(measured)} |"
     yield "|---" * (4 + len(measured)) + "|"
     for name in SCRIPTED[task]:
-        cells = [_cells(options.evaluation(task, name, evaluation)) for evaluation in EVALUATIONS[task]]
+        cells = [_cells(task, options.evaluation(task, name, evaluation)) for evaluation in EVALUATIONS[task]]
         yield f"| {name} | | | | {' | '.join(cells)} |"
     ages = set()
     for name in CONDITIONS:
@@ -76,18 +77,20 @@ def _row(options: Arguments, task: Task, name: str, steps: int) -> str:
     curve = read_curve(options.curve(task, name))
     there = np.flatnonzero(curve["step"] == steps)
     learning = interval(durations({key: curve[key][there[0]] for key in ("trials", "trial_s")})) if len(there) else ""
-    cells = [_cells(options.evaluation(task, name, evaluation), steps) for evaluation in EVALUATIONS[task]]
+    cells = [_cells(task, options.evaluation(task, name, evaluation), steps) for evaluation in EVALUATIONS[task]]
     return f"| {name} | {agents} | {steps / presets.SIMULATED_HOUR:g} | {learning} | {' | '.join(cells)} |"
 
 
-def _cells(path: Path, steps: int = 0) -> str:
-    """Duration, success and reward in an evaluation after `steps` of learning; empty without one."""
+def _cells(task: Task, path: Path, steps: int = 0) -> str:
+    """Measures of an evaluation after `steps` of learning; empty without one."""
     fields = read_json(path).get(str(steps)) if path.exists() else None
     if fields is None:
-        return " | | "
-    trials = np.array(fields["trials"])
+        return " | | | | "
+    seconds, trials = durations(fields), np.array(fields["trials"])
     success = 100 * np.array(fields["successes"])[trials > 0] / trials[trials > 0]
-    return f"{interval(durations(fields))} | {interval(success)} | {interval(np.array(fields['reward']), 3)}"
+    worst = f"{(min if task == 'lane' else max)(seconds[trials > 0]):.2f}" if trials.any() else ""
+    cells = [interval(seconds), interval(seconds, of=iqm), worst, interval(success)]
+    return " | ".join([*cells, interval(np.array(fields["reward"]), 3)])
 
 
 def _figure(options: Arguments, task: Task) -> Any:

@@ -49,10 +49,11 @@ def test_conditions_are_trained_once_and_written(arguments: list[str], tmp_path:
     rows = rows_of(tmp_path / "results/spore.md")
     assert rows["annealed 5"][1] == rows["untrained 2"][1] == "2"
     assert rows["annealed 5"][4] == interval(durations(frozen["1000"]))
+    assert float(rows["annealed 5"][6]) == round(min(durations(frozen["1000"])), 2)
     assert rows["annealed 2"][4] == interval(durations(frozen["400"]))
     assert rows["constant"][1] == "not run"
-    assert float(rows["expert"][6].split()[0]) > float(rows["random"][6].split()[0])
-    assert {len(row) for row in rows.values()} == {4 + 3 * len(EVALUATIONS["lane"])}
+    assert float(rows["expert"][8].split()[0]) > float(rows["random"][8].split()[0])
+    assert {len(row) for row in rows.values()} == {4 + 5 * len(EVALUATIONS["lane"])}
     assert (tmp_path / "results/spore_lane.png").stat().st_size > 10_000
     assert main(asked) == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json*")} == kept
