@@ -2,6 +2,7 @@
 
 from .cell import Cell, State
 from .cfc import CfC
+from .elstm import ELSTM
 from .feedforward import FeedForward
 from .gru import GRU
 from .lstm import LSTM
@@ -11,4 +12,4 @@ from .rnn import RNN
 from .stacked import Stacked
 from .wired import wired
 
-__all__ = ["GRU", "LSTM", "LTC", "RNN", "Cell", "CfC", "FeedForward", "NcpsCell", "Stacked", "State", "wired"]
+__all__ = ["ELSTM", "GRU", "LSTM", "LTC", "RNN", "Cell", "CfC", "FeedForward", "NcpsCell", "Stacked", "State", "wired"]

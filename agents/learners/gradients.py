@@ -1,0 +1,88 @@
+"""The gradient of a loss over a sequence, by any of the rules."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from neuroctl.checks import checked_integer
+from neuroctl.errors import NeuroctlError, NonFiniteError
+
+from ..cells.cell import Cell, State
+from .gradient_rules import RULES, make_rule
+
+__all__ = ["RULES", "sequence_gradient"]
+
+Loss = Callable[[Tensor, int], Tensor]
+
+
+def sequence_gradient(
+    cell: Cell,
+    x: Tensor,
+    loss: Loss,
+    rule: str = "rtrl",
+    chunk: int = 50,
+    first: Tensor | None = None,
+    state: State | None = None,
+) -> tuple[float, dict[str, Tensor]]:
+    """Loss of a sequence and its gradient, at parameters that stay as they are.
+
+    - `rtrl`: exact, whatever the chunk.
+    - `bptt`: backpropagation within chunks, between which the state is carried.
+    - `immediate`: no credit through time.
+
+    Args:
+        cell: the cell; its parameters' `grad` are not touched.
+        x: inputs `[T, B, D]`.
+        loss: of the outputs `[t, B, O]` of a chunk that starts at step `t0`, called `loss(y, t0)`; a scalar, and the
+            sum over chunks is the loss of the sequence.
+        rule: name of the rule.
+        chunk: most steps in a chunk.
+        first: `[T, B]` bool; where true, the state is reset before that step, and credit ends.
+        state: before the first input; `initial_state` when None.
+
+    Returns:
+        The loss, and the gradient of each parameter by name; zeros for those without part in it.
+
+    Raises:
+        NeuroctlError: an unknown rule, one that is not defined for the cell, a chunk below 1, or other arguments that
+            do not fit.
+        NonFiniteError: the loss or a gradient is not finite.
+    """
+    chunk = checked_integer("chunk", chunk, 1)
+    cell.check_input(x, first, dims=3)
+    learner = make_rule(rule, cell, x.shape[1])
+    parameters = dict(cell.named_parameters())
+    before = {name: parameter.grad for name, parameter in parameters.items()}
+    state = cell.initial_state(x.shape[1]) if state is None else state
+    total = 0.0
+    try:
+        for parameter in parameters.values():
+            parameter.grad = None
+        for start in range(0, len(x), chunk):
+            part = slice(start, start + chunk)
+            y, state = learner.unroll(x[part], state, None if first is None else first[part])
+            value = _checked_loss(loss(y, start), start)
+            total += value.item()
+            value.backward()  # type: ignore[no-untyped-call]
+            learner.add_carried()
+            learner.advance()
+        found = {
+            name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for name, parameter in parameters.items()
+        }
+    finally:
+        for name, parameter in parameters.items():
+            parameter.grad = before[name]
+    for name, gradient in found.items():
+        if not gradient.isfinite().all():
+            raise NonFiniteError(f"the gradient of {name} is not finite")
+    return total, found
+
+
+def _checked_loss(value: Tensor, start: int) -> Tensor:
+    if not isinstance(value, Tensor) or value.dim() != 0 or not value.requires_grad:
+        raise NeuroctlError("the loss must be a scalar tensor that depends on the outputs of its chunk")
+    if not value.isfinite():
+        raise NonFiniteError(f"the loss of the chunk that starts at step {start} is {value.item()}")
+    return value

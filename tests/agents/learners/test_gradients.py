@@ -1,0 +1,210 @@
+"""Gradient rules against full backpropagation through a loop of steps, and against RTRL written step by step."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from neuroctl.agents.cells import ELSTM, GRU
+from neuroctl.agents.cells.cell import Cell
+from neuroctl.agents.learners import sequence_gradient
+from neuroctl.agents.learners.gradient_rules import make_rule
+from neuroctl.errors import NeuroctlError, NonFiniteError
+
+F64 = torch.float64
+Loss = Callable[[Tensor, int], Tensor]
+
+
+def problem(T: int, B: int, D: int, N: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Loss]:
+    """Inputs, first steps, an entering state, and a loss that weighs every output differently."""
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = (torch.randn(T, B, size, generator=generator, dtype=F64) for size in (D, N))
+    first = torch.rand(T, B, generator=generator) < 0.01
+    state = torch.randn(B, N, generator=generator, dtype=F64)
+    return x, first, state, lambda y, t0: (y * weight[t0 : t0 + len(y)]).sum() + (y**2).sum()
+
+
+def cell_of(D: int, N: int, forget_bias: float = 2.0, seed: int = 0) -> ELSTM:
+    torch.manual_seed(seed)
+    return ELSTM(D, N, forget_bias=forget_bias).double()
+
+
+def full_gradient(cell: Cell, x: Tensor, loss: Loss, first: Tensor | None, state: Tensor) -> dict[str, Tensor]:
+    """By backpropagation through all steps, one after the other."""
+    outputs = []
+    for t in range(len(x)):
+        y, state = cell.step(x[t], state, None if first is None else first[t])
+        outputs.append(y)
+    names, parameters = zip(*cell.named_parameters(), strict=True)
+    return dict(zip(names, torch.autograd.grad(loss(torch.stack(outputs), 0), parameters), strict=True))
+
+
+def error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    """The largest norm of a difference over the norm wanted, of all parameters."""
+    assert found.keys() == wanted.keys()
+    return max(((found[name] - wanted[name]).norm() / wanted[name].norm()).item() for name in wanted)
+
+
+@pytest.mark.parametrize(("T", "B", "D", "N"), [(70, 10, 5, 3), (200, 3, 9, 16), (1000, 2, 8, 16)])
+@pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
+def test_rtrl_is_exact(T: int, B: int, D: int, N: int, chunk: int) -> None:
+    if chunk == 1 and T > 200:
+        T = 300
+    x, first, state, loss = problem(T, B, D, N)
+    cell = cell_of(D, N)
+    wanted = full_gradient(cell, x, loss, first, state)
+    value, found = sequence_gradient(cell, x, loss, "rtrl", chunk, first, state)
+    assert error(found, wanted) < 1e-12
+    assert value == pytest.approx(loss(cell.unroll(x, state, first)[0], 0).item(), rel=1e-12)
+    assert all(parameter.grad is None for parameter in cell.parameters())
+
+
+def test_backpropagation_within_chunks_is_not() -> None:
+    x, first, state, loss = problem(200, 3, 9, 16)
+    cell = cell_of(9, 16)
+    wanted = full_gradient(cell, x, loss, first, state)
+    errors = [error(sequence_gradient(cell, x, loss, "bptt", chunk, first, state)[1], wanted) for chunk in (1, 10, 200)]
+    assert errors[0] > errors[1] > 0.05
+    assert errors[2] < 1e-12
+
+
+def test_sensitivities_of_the_golden_case() -> None:
+    """One unit, three steps; numbers from hand-written loops, confirmed by central differences."""
+    cell = ELSTM(1, 1).double()
+    values = {"Z": 0.5, "F": -0.3, "w_z": 0.7, "w_f": 0.2, "b_z": 0.1, "b_f": 0.4}
+    wanted = {
+        "Z": -0.010152189444750548,
+        "F": -0.36945672656066186,
+        "w_z": 0.2733833997442631,
+        "w_f": 0.05513738697201612,
+        "b_z": 0.6037010784118428,
+        "b_f": 0.06405588358653103,
+    }
+    with torch.no_grad():
+        for name, value in values.items():
+            getattr(cell, name).fill_(value)
+    rule = make_rule("rtrl", cell, 1)
+    state = torch.full((1, 1), 0.5, dtype=F64)
+    for x in ([1.0, -2.0], [0.5]):  # two chunks
+        _, state = rule.unroll(torch.tensor(x, dtype=F64).view(-1, 1, 1), state)
+        rule.advance()
+    sensitivity = rule.sensitivity  # type: ignore[attr-defined]
+    found = {name: S.item() for name, S in {**sensitivity.matrices, **sensitivity.vectors}.items()}
+    assert found == pytest.approx(wanted, rel=1e-13)
+
+
+def rtrl_by_steps(cell: ELSTM, x: Tensor, first: Tensor, state: Tensor, direct: Tensor) -> dict[str, Tensor]:
+    """Sensitivities carried from step to step (Irie et al.), with dL/dc_t `[T, B, N]` that skips later cells."""
+    (T, B, D), N = x.shape, state.shape[1]
+    S = {name: torch.zeros(B, N, D, dtype=F64) for name in "ZF"}
+    s = {name: torch.zeros(B, N, dtype=F64) for name in ("w_z", "w_f", "b_z", "b_f")}
+    sums = {name: torch.zeros(N, D, dtype=F64) for name in "ZF"} | {name: torch.zeros(N, dtype=F64) for name in s}
+    c = state
+    for t in range(T):
+        alive = (~first[t]).to(F64)[:, None]
+        c = c * alive
+        f = torch.sigmoid(x[t] @ cell.F.T + cell.w_f * c + cell.b_f)
+        z = torch.tanh(x[t] @ cell.Z.T + cell.w_z * c + cell.b_z)
+        a, b = (1 - f) * (1 - z**2), (c - z) * f * (1 - f)
+        keep = (f + cell.w_z * a + cell.w_f * b) * alive
+        for name, slope in (("Z", a), ("F", b)):
+            S[name] = keep[:, :, None] * S[name] + slope[:, :, None] * x[t][:, None, :]
+            sums[name] += (direct[t][:, :, None] * S[name]).sum(0)
+        for name, source in (("w_z", a * c), ("w_f", b * c), ("b_z", a), ("b_f", b)):
+            s[name] = keep * s[name] + source
+            sums[name] += (direct[t] * s[name]).sum(0)
+        c = f * c + (1 - f) * z
+    return sums
+
+
+@pytest.mark.parametrize("chunk", [1, 6, 40])
+@torch.no_grad()
+def test_rtrl_by_chunks_is_rtrl_by_steps(chunk: int) -> None:
+    x, first, state, _ = problem(40, 3, 4, 6)
+    first[13, 1] = True
+    cell = cell_of(4, 6)
+    for parameter in (cell.O, cell.W_o):
+        parameter.zero_()
+    cell.b_o.fill_(30.0)  # the output gate is 1: h is c, and dL/dh is dL/dc
+    direct = torch.randn(40, 3, 6, dtype=F64)
+    wanted = rtrl_by_steps(cell, x, first, state, direct)
+    with torch.enable_grad():
+        _, found = sequence_gradient(
+            cell, x, lambda y, t0: (y * direct[t0 : t0 + len(y)]).sum(), "rtrl", chunk, first, state
+        )
+    assert error({name: found[name] for name in wanted}, wanted) < 1e-11
+
+
+def test_rows_do_not_know_of_each_other() -> None:
+    x, first, state, loss = problem(60, 4, 5, 6)
+    cell = cell_of(5, 6)
+    _, together = sequence_gradient(cell, x, lambda y, t0: (y**2).sum(), "rtrl", 7, first, state)
+    alone = [
+        sequence_gradient(
+            cell, x[:, b : b + 1], lambda y, t0: (y**2).sum(), "rtrl", 7, first[:, b : b + 1], state[b : b + 1]
+        )[1]
+        for b in range(4)
+    ]
+    assert error({name: sum(one[name] for one in alone) for name in together}, together) < 1e-12  # type: ignore[misc]
+
+
+def test_immediate_gradients_are_those_of_chunks_of_one_step() -> None:
+    x, first, state, loss = problem(30, 3, 4, 5)
+    cell = cell_of(4, 5)
+    _, found = sequence_gradient(cell, x, loss, "immediate", 10, first, state)
+    _, wanted = sequence_gradient(cell, x, loss, "bptt", 1, first, state)
+    assert error(found, wanted) < 1e-13
+
+
+def test_without_a_reset_and_a_state() -> None:
+    x, _, _, loss = problem(30, 3, 4, 5)
+    cell = cell_of(4, 5)
+    wanted = full_gradient(cell, x, loss, None, cell.initial_state(3))
+    assert error(sequence_gradient(cell, x, loss, chunk=8)[1], wanted) < 1e-12
+
+
+def test_float32_is_close() -> None:
+    x, first, state, _ = problem(200, 3, 9, 16)
+    cell = cell_of(9, 16)
+    loss: Loss = lambda y, t0: (y**2).sum()  # noqa: E731
+    wanted = full_gradient(cell, x, loss, first, state)
+    _, found = sequence_gradient(cell.float(), x.float(), loss, "rtrl", 50, first, state.float())
+    assert error({name: g.double() for name, g in found.items()}, wanted) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rule": "rtlr"}, "unknown gradient rule 'rtlr'; did you mean 'rtrl'"),
+        ({"chunk": 0}, "chunk must be an integer >= 1, got 0"),
+        ({"cell": GRU(4, 5).double()}, "rule 'rtrl' is defined for element-wise cells"),
+        ({"x": torch.zeros(3, 2, 7, dtype=F64)}, "input has shape"),
+        ({"loss": lambda y, t0: y}, "the loss must be a scalar"),
+        ({"loss": lambda y, t0: 0.0}, "the loss must be a scalar"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:
+    x, first, state, loss = problem(10, 2, 4, 5)
+    arguments = {"cell": cell_of(4, 5), "x": x, "loss": loss, **change}
+    with pytest.raises(NeuroctlError, match=message):
+        sequence_gradient(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_loss_that_is_not_finite_is_refused_and_gradients_stay() -> None:
+    x, first, state, _ = problem(10, 2, 4, 5)
+    cell = cell_of(4, 5)
+    cell.Z.grad = torch.ones_like(cell.Z)
+    with pytest.raises(NonFiniteError, match="the loss of the chunk that starts at step 5 is nan"):
+        sequence_gradient(cell, x, lambda y, t0: y.sum() * (float("nan") if t0 else 1), chunk=5)
+    with pytest.raises(NonFiniteError, match="the gradient of .* is not finite"):
+        sequence_gradient(cell, x, lambda y, t0: (y - y.detach()).sqrt().sum(), chunk=5)
+    assert (cell.Z.grad == 1).all()
+
+
+def test_a_learner_must_keep_the_order() -> None:
+    rule = make_rule("rtrl", cell_of(4, 5), 2)
+    with pytest.raises(NeuroctlError, match="there is no chunk to go on by"):
+        rule.advance()
+    with pytest.raises(NeuroctlError, match="there is no gradient to complete"):
+        rule.add_carried()
