@@ -2,6 +2,7 @@
 
 from .cell import Cell, State
 from .cfc import CfC
+from .complex_units import LRU, RTU
 from .elstm import ELSTM
 from .feedforward import FeedForward
 from .gru import GRU
@@ -12,4 +13,19 @@ from .rnn import RNN
 from .stacked import Stacked
 from .wired import wired
 
-__all__ = ["ELSTM", "GRU", "LSTM", "LTC", "RNN", "Cell", "CfC", "FeedForward", "NcpsCell", "Stacked", "State", "wired"]
+__all__ = [
+    "ELSTM",
+    "GRU",
+    "LSTM",
+    "LRU",
+    "LTC",
+    "RNN",
+    "RTU",
+    "Cell",
+    "CfC",
+    "FeedForward",
+    "NcpsCell",
+    "Stacked",
+    "State",
+    "wired",
+]

@@ -17,7 +17,7 @@ class Influence:
         dc_t[n] / dtheta = keep_t[n] dc_{t-1}[n] / dtheta + source_t[n]
 
     where the source is `matrices[name]_t[n] x_t[d]` for entry [n, d] of a matrix, and `vectors[name]_t[n]` for entry
-    [n] of a vector.
+    [n] of a vector. States and all of these may be complex.
 
     Attributes:
         keep: `[T, B, N]`, 0 where the state was reset before the step.
@@ -43,6 +43,10 @@ class ElementwiseCell(Cell):
         self, x: Tensor, state: State | None = None, first: Tensor | None = None
     ) -> tuple[Tensor, State, Influence]:
         """`unroll`, and the influence of its steps, without a graph, at the parameters of now."""
+
+    def state_gradient(self, gradient: Tensor) -> Tensor:
+        """Gradient dL/dc `[B, N]` from the gradient of the state; for complex c dL/d Re c + i dL/d Im c."""
+        return gradient
 
     @abstractmethod
     def parameter_gradients(self, effective: dict[str, Tensor]) -> dict[str, Tensor]:

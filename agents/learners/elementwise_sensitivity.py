@@ -33,9 +33,10 @@ class ElementwiseSensitivity:
 
     @torch.no_grad()
     def gradients(self, d_state: Tensor) -> dict[str, Tensor]:
-        """dL/dc_0 S_0 for every parameter, from dL/dc_0 `[B, N]`; nothing at the start."""
-        effective = {name: torch.einsum("bn,bnd->nd", d_state, S) for name, S in self.matrices.items()}
-        effective |= {name: (d_state * s).sum(0) for name, s in self.vectors.items()}
+        """dL/dc_0 S_0 for every parameter, from the gradient of the state; nothing at the start."""
+        dc = self._cell.state_gradient(d_state).conj()
+        effective = {name: torch.einsum("bn,bnd->nd", dc, S) for name, S in self.matrices.items()}
+        effective |= {name: (dc * s).sum(0) for name, s in self.vectors.items()}
         return self._cell.parameter_gradients(effective) if effective else {}
 
     @torch.no_grad()
@@ -46,7 +47,7 @@ class ElementwiseSensitivity:
         for t in range(len(keep) - 1, 0, -1):
             torch.mul(after[t], keep[t], out=after[t - 1])
         whole = after[0] * keep[0]
-        x = influence.x.transpose(0, 1)
+        x = influence.x.transpose(0, 1).to(keep.dtype)
         for name, source in influence.matrices.items():
             weighted = (after * source).permute(1, 2, 0)
             old = self.matrices.get(name)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroctl.agents.cells import ELSTM, GRU, LSTM, LTC, RNN, Cell, CfC, FeedForward
+from neuroctl.agents.cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward
 from neuroctl.errors import NeuroctlError
 
 T, B, D, H = 3, 2, 4, 5
@@ -17,6 +17,8 @@ CELLS = {
     "gru": lambda: GRU(D, H),
     "rnn": lambda: RNN(D, H),
     "elstm": lambda: ELSTM(D, H),
+    "lru": lambda: LRU(D, H),
+    "rtu": lambda: RTU(D, H),
     "ltc": lambda: LTC(D, H),
     "mlp": lambda: FeedForward(D, H, frame_stack=3),
 }
@@ -100,7 +102,7 @@ def test_one_timespan_out_of_range_is_refused(name, value):
         cell.step(torch.zeros(B, D), cell.initial_state(B), timespan=spans[1])
 
 
-@pytest.mark.parametrize("name", ["lstm", "elstm", "gru", "rnn", "mlp"])
+@pytest.mark.parametrize("name", ["lstm", "elstm", "lru", "rtu", "gru", "rnn", "mlp"])
 def test_cells_without_continuous_time_refuse_timespans(name):
     with pytest.raises(NeuroctlError, match="has no continuous time: timespans must be None; CfC and LTC take them"):
         CELLS[name]().unroll(torch.zeros(T, B, D), timespans=torch.ones(T, B))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuroctl.agents.cells import ELSTM, GRU
+from neuroctl.agents.cells import ELSTM, GRU, LRU, RTU
 from neuroctl.agents.cells.cell import Cell
 from neuroctl.agents.learners import sequence_gradient
 from neuroctl.agents.learners.gradient_rules import make_rule
@@ -16,10 +16,10 @@ F64 = torch.float64
 Loss = Callable[[Tensor, int], Tensor]
 
 
-def problem(T: int, B: int, D: int, N: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Loss]:
-    """Inputs, first steps, an entering state, and a loss that weighs every output differently."""
-    generator = torch.Generator().manual_seed(seed)
-    x, weight = (torch.randn(T, B, size, generator=generator, dtype=F64) for size in (D, N))
+def problem(T: int, B: int, D: int, N: int, outputs: int | None = None) -> tuple[Tensor, Tensor, Tensor, Loss]:
+    """Inputs, first steps, an entering state `[B, N]`, and a loss that weighs every output differently."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(T, B, size, generator=generator, dtype=F64) for size in (D, outputs or N))
     first = torch.rand(T, B, generator=generator) < 0.01
     state = torch.randn(B, N, generator=generator, dtype=F64)
     return x, first, state, lambda y, t0: (y * weight[t0 : t0 + len(y)]).sum() + (y**2).sum()
@@ -48,11 +48,12 @@ def error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
 
 @pytest.mark.parametrize(("T", "B", "D", "N"), [(70, 10, 5, 3), (200, 3, 9, 16), (1000, 2, 8, 16)])
 @pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
-def test_rtrl_is_exact(T: int, B: int, D: int, N: int, chunk: int) -> None:
-    if chunk == 1 and T > 200:
-        T = 300
-    x, first, state, loss = problem(T, B, D, N)
-    cell = cell_of(D, N)
+@pytest.mark.parametrize("kind", ["elstm", "rtu", "lru"])
+def test_rtrl_is_exact(T: int, B: int, D: int, N: int, chunk: int, kind: str) -> None:
+    torch.manual_seed(0)
+    cell = {"elstm": lambda: ELSTM(D, N, forget_bias=2.0), "rtu": lambda: RTU(D, N), "lru": lambda: LRU(D, N)}[kind]()
+    cell = cell.double()
+    x, first, state, loss = problem(T, B, D, cell.initial_state(1).shape[1], cell.output_size)
     wanted = full_gradient(cell, x, loss, first, state)
     value, found = sequence_gradient(cell, x, loss, "rtrl", chunk, first, state)
     assert error(found, wanted) < 1e-12
