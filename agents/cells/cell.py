@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +17,30 @@ from ..wiring import Wiring, checked_wiring
 
 State = Any
 """A tensor `[B, H]`, or a tuple of states."""
+States = tuple[Tensor, ...]
+"""Tensors `[B, H]`; the first is the output."""
+
+
+@dataclass(frozen=True)
+class LocalForm:
+    """A cell as affine maps of the input and of its first state, and then of each unit alone.
+
+    With h the first of the states,
+
+        of_x = W_x x + b,   of_h = W_h h (+ b_h),   states' = combine(of_x, of_h, states)
+
+    where unit n of the new states depends on rows n of the K maps and on unit n of the states.
+
+    Attributes:
+        weights: with a graph to the parameters: `"input"` `[K N, D]`, `"bias"` `[K N]`, `"recurrent"` `[K N, N]`, and
+            where there is one `"recurrent_bias"` `[K N]`.
+        combine: takes of_x and of_h `[..., K N]` and states `[..., N]`.
+        adds_up: whether the maps matter by of_x + of_h only.
+    """
+
+    weights: dict[str, Tensor]
+    combine: Callable[[Tensor, Tensor, States], States]
+    adds_up: bool
 
 
 class Cell(nn.Module, ABC):
@@ -114,6 +140,14 @@ class Cell(nn.Module, ABC):
         Returns:
             Outputs `[T, B, O]` and the last state.
         """
+
+    def local_form(self) -> LocalForm:
+        """The cell as exact gradients by chunks need it; see `LocalForm`.
+
+        Raises:
+            NeuroctlError: the cell has no such form.
+        """
+        raise NeuroctlError(f"the {type(self).__name__} is not made of affine maps of x and h and of units alone")
 
     def recurrent_weights(self) -> dict[str, Tensor]:
         """Recurrent matrices `[H, H]` by name, for figures; empty where there are none."""

@@ -12,7 +12,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
 from ..wiring import Wiring
-from .cell import Cell, steps_with_reset
+from .cell import Cell, LocalForm, States, steps_with_reset
 from .cfc_sequence import CfCSequence, Gated, Parts, Pure, Solution
 from .memory import checked_steps, time_constants
 
@@ -221,6 +221,30 @@ class CfC(Cell):
             self._solution, x, h, *weights, first, spans, *self._constants()
         )
         return self.output(y), y[-1]
+
+    def local_form(self) -> LocalForm:
+        """The maps of a cell without backbone when every timespan is 1; see `Cell.local_form`.
+
+        Raises:
+            NeuroctlError: there is a backbone, or mode `pure`, whose constants are no maps.
+        """
+        solution = self._solution
+        if self.recurrent is None or not isinstance(solution, Gated):
+            found = "a backbone" if self.recurrent is None else f"mode {self.mode!r}"
+            raise NeuroctlError(
+                f"only a CfC of mode 'default' or 'no_gate' and without a backbone has this form: {found}"
+            )
+        weights = {
+            "input": self.masked_inputs(cast(Tensor, self.input_weight)),
+            "bias": cast(Tensor, self.bias),
+            "recurrent": self.recurrent.weight(),
+        }
+        merged = {name: solution.at_unit_span(rows) for name, rows in weights.items()}
+
+        def combine(of_x: Tensor, of_h: Tensor, states: States) -> States:
+            return (solution.mixed(*(of_x + of_h).chunk(3, -1)),)
+
+        return LocalForm(merged, combine, adds_up=True)
 
     def _unroll_backbone(
         self, x: Tensor, h: Tensor, first: Tensor | None, spans: Tensor | None

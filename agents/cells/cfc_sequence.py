@@ -70,6 +70,10 @@ class Gated(Solution):
         """See `Solution`."""
         ff1, ff2, time_a, time_b = pre.chunk(4, 1)
         gate = time_a + time_b if span is None else torch.addcmul(time_b, time_a, span)
+        return self.mixed(ff1, ff2, gate)
+
+    def mixed(self, ff1: Tensor, ff2: Tensor, gate: Tensor) -> Tensor:
+        """The next state from three maps."""
         f1, f2, g = ff1.tanh(), ff2.tanh(), gate.sigmoid()
         return torch.lerp(f1, f2, g) if self.interpolate else torch.addcmul(f1, g, f2)
 

@@ -12,10 +12,7 @@ from neuroctl.errors import NeuroctlError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
 from ..wiring import Wiring
-from .cell import Cell, State, steps_with_reset, zeros_like_parameters
-
-States = tuple[Tensor, ...]
-"""Tensors `[B, H]`; the first is the output."""
+from .cell import Cell, LocalForm, State, States, steps_with_reset, zeros_like_parameters
 
 
 class FusedCell(Cell):
@@ -107,6 +104,19 @@ class FusedCell(Cell):
             states = tuple(h.squeeze(0) for h in states)
             outputs.append(y)
         return self.output(torch.cat(outputs)), self._pack(states)
+
+    def local_form(self) -> LocalForm:
+        """See `Cell.local_form`."""
+        weights = {
+            "input": self.masked_inputs(self.input_weight),
+            "bias": self.bias,
+            "recurrent": self.recurrent.weight(),
+        }
+        return LocalForm(weights, lambda of_x, of_h, states: self._solve(of_x + of_h, states), adds_up=True)
+
+    def _solve(self, maps: Tensor, states: States) -> States:
+        """The next states from the maps `[..., K H]`, where those of x and h add up."""
+        raise NotImplementedError
 
     @abstractmethod
     def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from ..connectivity import LowRankSparse
 from ..wiring import Wiring
-from .fused import FusedCell, States, kernel_options
+from .cell import LocalForm, States
+from .fused import FusedCell, kernel_options
 from .memory import chrono_biases
 
 MAPS = ("reset_gate", "update_gate", "candidate")
@@ -52,11 +53,24 @@ class GRU(FusedCell):
         self.bias.chunk(3)[1].copy_(chrono_biases(self.hidden_size, steps))
 
     def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:
+        of_r, of_z, of_n = (states[0] @ weight).chunk(3, 1)
+        return self._gated(projected, of_r, of_z, of_n + self.candidate_bias, states)
+
+    def local_form(self) -> LocalForm:
+        """See `Cell.local_form`."""
+        weights = {**super().local_form().weights, "recurrent_bias": self._recurrent_bias()}
+        return LocalForm(weights, self._combined, adds_up=False)
+
+    def _combined(self, of_x: Tensor, of_h: Tensor, states: States) -> States:
+        of_r, of_z, of_n = of_h.chunk(3, -1)
+        return self._gated(of_x, of_r, of_z, of_n, states)
+
+    @staticmethod
+    def _gated(projected: Tensor, of_r: Tensor, of_z: Tensor, of_n: Tensor, states: States) -> States:
         (h,) = states
-        r, z, n = projected.chunk(3, 1)
-        of_r, of_z, of_n = (h @ weight).chunk(3, 1)
+        r, z, n = projected.chunk(3, -1)
         r, z = (r + of_r).sigmoid(), (z + of_z).sigmoid()
-        n = torch.addcmul(n, r, of_n + self.candidate_bias).tanh()
+        n = torch.addcmul(n, r, of_n).tanh()
         return (torch.lerp(n, h, z),)
 
     def _kernel(self, x: Tensor, states: States, weights: list[Tensor]) -> tuple[Tensor, States]:

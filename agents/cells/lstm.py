@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from .fused import FusedCell, States, kernel_options
+from .cell import States
+from .fused import FusedCell, kernel_options
 from .memory import chrono_biases
 
 MAPS = ("input_gate", "forget_gate", "cell_gate", "output_gate")
@@ -35,8 +36,11 @@ class LSTM(FusedCell):
         input_gate.copy_(-forget_gate)
 
     def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:
-        h, c = states
-        i, f, g, o = torch.addmm(projected, h, weight).chunk(4, 1)
+        return self._solve(torch.addmm(projected, states[0], weight), states)
+
+    def _solve(self, maps: Tensor, states: States) -> States:
+        _, c = states
+        i, f, g, o = maps.chunk(4, -1)
         c = torch.addcmul(i.sigmoid() * g.tanh(), f.sigmoid(), c)
         return o.sigmoid() * c.tanh(), c
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from .fused import FusedCell, States, kernel_options
+from .cell import States
+from .fused import FusedCell, kernel_options
 from .memory import checked_steps
 
 
@@ -28,7 +29,10 @@ class RNN(FusedCell):
         self.bias[held] = 0.0
 
     def _next(self, projected: Tensor, weight: Tensor, states: States) -> States:
-        return (torch.addmm(projected, states[0], weight).tanh(),)
+        return self._solve(torch.addmm(projected, states[0], weight), states)
+
+    def _solve(self, maps: Tensor, states: States) -> States:
+        return (maps.tanh(),)
 
     def _kernel(self, x: Tensor, states: States, weights: list[Tensor]) -> tuple[Tensor, States]:
         y, h = torch._VF.rnn_tanh(x, states[0], weights, *kernel_options())

@@ -11,6 +11,7 @@ for each chunk:
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 from ..cells.cell import Cell, State
 from ..cells.elementwise import ElementwiseCell, Influence
 from .elementwise_sensitivity import ElementwiseSensitivity
+from .generic_sensitivity import GenericSensitivity, Slopes, local_slopes
 
 
 class GradientRule(ABC):
@@ -68,8 +70,8 @@ class Immediate(GradientRule):
         return torch.stack(outputs), detached(state)
 
 
-class ElementwiseRTRL(GradientRule):
-    """Exact real-time recurrent learning of an element-wise cell, by chunks; see `ElementwiseSensitivity`.
+class RTRL(GradientRule):
+    """Exact real-time recurrent learning, by chunks; see `ElementwiseSensitivity` and `GenericSensitivity`.
 
     It is exact while parameters stay as they are. When they change between chunks, what is carried stays that of the
     parameters that acted ("stale").
@@ -78,47 +80,49 @@ class ElementwiseRTRL(GradientRule):
         sensitivity: what is carried.
     """
 
-    cell: ElementwiseCell
-
-    def __init__(self, cell: ElementwiseCell, batch_size: int) -> None:
+    def __init__(self, cell: Cell, batch_size: int) -> None:
         super().__init__(cell, batch_size)
-        self.sensitivity = ElementwiseSensitivity(cell, self.batch_size)
-        self._influence: Influence | None = None
-        self._entering: Tensor | None = None
+        self._pending: Influence | Slopes | None = None
+        self._entering: tuple[Tensor, ...] | None = None
+        self.sensitivity: Any = (
+            ElementwiseSensitivity(cell, self.batch_size)
+            if isinstance(cell, ElementwiseCell)
+            else GenericSensitivity(cell, self.batch_size)
+        )
 
     def unroll(self, x: Tensor, state: State, first: Tensor | None = None) -> tuple[Tensor, State]:
         """See `GradientRule.unroll`."""
-        self._entering = detached(state).requires_grad_()
-        y, last, influence = self.cell.unroll_with_influence(x, self._entering, first)
-        if self._influence is None:
-            self._influence = influence
+        cell, entering = self.cell, _leaves(state)
+        pending: Influence | Slopes
+        if isinstance(cell, ElementwiseCell):
+            y, last, pending = cell.unroll_with_influence(x, entering, first)
+        else:
+            y, last = cell.unroll(x, entering, first)
+            pending = local_slopes(cell, x, state, first) if self._pending is None else self._pending
+        if self._pending is None:
+            self._pending = pending
+        self._entering = entering if isinstance(entering, tuple) else (entering,)
         return y, detached(last)
 
     def add_carried(self) -> None:
         """See `GradientRule.add_carried`."""
-        if self._entering is None or self._entering.grad is None:
+        if self._entering is None or all(part.grad is None for part in self._entering):
             raise NeuroctlError("there is no gradient to complete: call unroll, and backward of a loss of its outputs")
-        parameters = dict(self.cell.named_parameters())
-        for name, gradient in self.sensitivity.gradients(self._entering.grad).items():
-            parameter = parameters[name]
+        d_state = tuple(torch.zeros_like(part) if part.grad is None else part.grad for part in self._entering)
+        for name, gradient in self.sensitivity.gradients(d_state if len(d_state) > 1 else d_state[0]).items():
+            parameter = self.cell.get_parameter(name)
             parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         self._entering = None
 
     def advance(self) -> None:
         """See `GradientRule.advance`."""
-        if self._influence is None:
+        if self._pending is None:
             raise NeuroctlError("there is no chunk to go on by: call unroll first")
-        self.sensitivity.advance(self._influence)
-        self._influence = None
+        self.sensitivity.advance(self._pending)
+        self._pending = None
 
 
-def _exact(cell: Cell, batch_size: int) -> GradientRule:
-    if not isinstance(cell, ElementwiseCell):
-        raise NeuroctlError(f"rule 'rtrl' is defined for element-wise cells (ELSTM), not for the {type(cell).__name__}")
-    return ElementwiseRTRL(cell, batch_size)
-
-
-RULES: dict[str, Callable[[Cell, int], GradientRule]] = {"bptt": Truncated, "rtrl": _exact, "immediate": Immediate}
+RULES: dict[str, Callable[[Cell, int], GradientRule]] = {"bptt": Truncated, "rtrl": RTRL, "immediate": Immediate}
 """How to make a rule for a cell and a number of rows, by name."""
 
 
@@ -140,3 +144,9 @@ def detached(state: State) -> State:
     if isinstance(state, Tensor):
         return state.detach()
     return tuple(detached(part) for part in state)
+
+
+def _leaves(state: State) -> State:
+    if isinstance(state, Tensor):
+        return state.detach().requires_grad_()
+    return tuple(_leaves(part) for part in state)

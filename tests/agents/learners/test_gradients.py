@@ -1,15 +1,19 @@
 """Gradient rules against full backpropagation through a loop of steps, and against RTRL written step by step."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from neuroctl.agents.cells import ELSTM, GRU, LRU, RTU
+from neuroctl.agents.cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, CfC
 from neuroctl.agents.cells.cell import Cell
+from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.agents.learners import sequence_gradient
 from neuroctl.agents.learners.gradient_rules import make_rule
+from neuroctl.agents.wiring import Wiring
 from neuroctl.errors import NeuroctlError, NonFiniteError
 
 F64 = torch.float64
@@ -59,6 +63,44 @@ def test_rtrl_is_exact(T: int, B: int, D: int, N: int, chunk: int, kind: str) ->
     assert error(found, wanted) < 1e-12
     assert value == pytest.approx(loss(cell.unroll(x, state, first)[0], 0).item(), rel=1e-12)
     assert all(parameter.grad is None for parameter in cell.parameters())
+
+
+WIRING = Wiring(
+    sensory=np.array([[1, 0, 1, 0]] * 3 + [[0, 1, 1, 1]] * 3),
+    recurrent=1 - np.eye(6, dtype=int),
+    motors=2,
+    layers=(tuple(range(6)),),
+)
+GENERIC: dict[str, Callable[[], Cell]] = {
+    "rnn": lambda: RNN(4, 6),
+    "gru": lambda: GRU(4, 6),
+    "lstm": lambda: LSTM(4, 6),
+    "cfc": lambda: CfC(4, 6, backbone_units=0),
+    "no gate": lambda: CfC(4, 6, mode="no_gate", backbone_units=0),
+    "low-rank sparse cfc": lambda: CfC(4, 6, backbone_units=0, recurrent=LowRankSparse(6, 2, 0.5)),
+    "low-rank sparse gru": lambda: GRU(4, 6, recurrent=LowRankSparse(6, 2, 0.5), factorised=("candidate",)),
+    "wired rnn": lambda: RNN(4, 6, wiring=WIRING),
+}
+
+
+@pytest.mark.parametrize("kind", GENERIC)
+@pytest.mark.parametrize("chunk", [1, 7, 120])
+def test_rtrl_of_any_cell_is_exact(kind: str, chunk: int) -> None:
+    torch.manual_seed(0)
+    cell = GENERIC[kind]().double()
+    x, first, _, loss = problem(120, 3, 4, 6, cell.output_size)
+    generator = torch.Generator().manual_seed(1)
+    parts = [torch.randn(3, 6, generator=generator, dtype=F64) for _ in range(2)]
+    state: Any = tuple(parts) if kind == "lstm" else parts[0]
+    wanted = full_gradient(cell, x, loss, first, state)
+    assert error(sequence_gradient(cell, x, loss, "rtrl", chunk, first, state)[1], wanted) < 1e-12
+    if chunk < 120:
+        assert error(sequence_gradient(cell, x, loss, "bptt", chunk, first, state)[1], wanted) > 1e-3
+
+
+def test_a_cell_too_large_is_refused_with_what_it_would_take() -> None:
+    with pytest.raises(NeuroctlError, match=r"of this GRU take 3\.0 GiB of sensitivities for 64 rows, at most 2 are"):
+        make_rule("rtrl", GRU(127, 128), 64)
 
 
 def test_backpropagation_within_chunks_is_not() -> None:
@@ -179,7 +221,12 @@ def test_float32_is_close() -> None:
     [
         ({"rule": "rtlr"}, "unknown gradient rule 'rtlr'; did you mean 'rtrl'"),
         ({"chunk": 0}, "chunk must be an integer >= 1, got 0"),
-        ({"cell": GRU(4, 5).double()}, "rule 'rtrl' is defined for element-wise cells"),
+        ({"cell": LTC(4, 5).double()}, "the LTC is not made of affine maps"),
+        (
+            {"cell": CfC(4, 5).double()},
+            "only a CfC of mode 'default' or 'no_gate' and without a backbone has this form",
+        ),
+        ({"cell": CfC(4, 5, mode="pure", backbone_units=0).double()}, "has this form: mode 'pure'"),
         ({"x": torch.zeros(3, 2, 7, dtype=F64)}, "input has shape"),
         ({"loss": lambda y, t0: y}, "the loss must be a scalar"),
         ({"loss": lambda y, t0: 0.0}, "the loss must be a scalar"),

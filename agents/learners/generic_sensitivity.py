@@ -1,0 +1,168 @@
+"""Exact sensitivities of any cell that has a `LocalForm`, carried from chunk to chunk."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neuroctl.errors import NeuroctlError
+
+from ..cells.cell import Cell, LocalForm, State, States
+
+MOST_BYTES = 2 * 2**30
+"""Sensitivities above this are refused: a learner keeps two copies."""
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives of a chunk of T steps at the parameters that acted, for M states of N units and K maps.
+
+    Attributes:
+        of_x: d state / d of_x, `[M, T, B, K N]`, unit by unit.
+        of_h: d state / d of_h, likewise; the same tensor where the maps add up.
+        of_states: d state / d last state, `[M, M, T, B, N]`, new state first; what goes through the maps left out.
+        alive: `[T, B]`, 0 where the state was reset before the step.
+        recurrent: W_h `[K N, N]`.
+        x: inputs `[T, B, D]`.
+        h: the first state before each step, after resets, `[T, B, N]`.
+    """
+
+    of_x: Tensor
+    of_h: Tensor
+    of_states: Tensor
+    alive: Tensor
+    recurrent: Tensor
+    x: Tensor
+    h: Tensor
+
+
+def local_slopes(cell: Cell, x: Tensor, state: State, first: Tensor | None) -> Slopes:
+    """The slopes of a chunk, by running it once more step by step."""
+    form = cell.local_form()
+    weights = {name: weight.detach() for name, weight in form.weights.items()}
+    states: States = tuple(part.detach() for part in (state if isinstance(state, (tuple, list)) else (state,)))
+    x = x.detach()
+    alive = torch.ones_like(x[:, :, 0]) if first is None else (~first).to(x.dtype)
+    with torch.no_grad():
+        of_x = torch.nn.functional.linear(x, weights["input"], weights["bias"])
+        before, of_h = [], []
+        for t in range(len(x)):
+            states = tuple(part * alive[t].unsqueeze(1) for part in states)
+            before.append(states)
+            of_h.append(torch.nn.functional.linear(states[0], weights["recurrent"], weights.get("recurrent_bias")))
+            states = form.combine(of_x[t], of_h[t], states)
+    last = tuple(torch.stack(parts) for parts in zip(*before, strict=True))
+    of_x_slope, of_h_slope, of_states = _derivatives(form, of_x, torch.stack(of_h), last)
+    return Slopes(of_x_slope, of_h_slope, of_states, alive, weights["recurrent"], x, last[0])
+
+
+def _derivatives(form: LocalForm, of_x: Tensor, of_h: Tensor, states: States) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every new state: each unit depends on its own arguments only, so the gradient of a sum has them all."""
+    leaves = [of_x, *states] if form.adds_up else [of_x, of_h, *states]
+    with torch.enable_grad():
+        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        new = form.combine(leaves[0], of_h if form.adds_up else leaves[1], tuple(leaves[-len(states) :]))
+        found = [
+            torch.autograd.grad(part.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
+            for part in new
+        ]
+    by_leaf = [torch.stack(parts) for parts in zip(*found, strict=True)]
+    return by_leaf[0], by_leaf[0 if form.adds_up else 1], torch.stack(by_leaf[-len(states) :], dim=1)
+
+
+class GenericSensitivity:
+    """S = d states / d(maps), for each row, where the states are those that enter a chunk.
+
+    With J_t = d states_t / d states_{t-1} and the product P_t = J_T ... J_{t+1}, over a chunk at frozen parameters
+
+        S_T = P_0 S_0 + sum_t P_t (d states_t / d maps_t) [x_t, 1, h_{t-1}]
+
+    P is carried backwards through the chunk for all M N states at once, and the sum is one matrix product. S is that of
+    the effective matrices: what factors and masks make of it comes last, at the parameters of then. Memory is
+    M N x K N x (D + 1 + N) numbers for each row, and as much again as a buffer.
+
+    Args:
+        cell: its sizes and parameters.
+        batch_size: B.
+
+    Raises:
+        NeuroctlError: the cell has no `LocalForm`, or S would be too large.
+    """
+
+    def __init__(self, cell: Cell, batch_size: int) -> None:
+        form = cell.local_form()
+        rows, D = form.weights["input"].shape
+        N, state = cell.hidden_size, cell.initial_state(1)
+        states = len(state) if isinstance(state, (tuple, list)) else 1
+        features = D + 1 + N + ("recurrent_bias" in form.weights)
+        size = batch_size * states * N * rows * features * cell.like.element_size()
+        if size > MOST_BYTES:
+            raise NeuroctlError(
+                f"exact gradients of this {type(cell).__name__} take {size / 2**30:.1f} GiB of sensitivities for "
+                f"{batch_size} rows, at most {MOST_BYTES / 2**30:g} are allowed; take fewer units or rows, or an "
+                "element-wise cell (ELSTM, RTU, LRU)"
+            )
+        self._cell, self._names = cell, [name for name, _ in cell.named_parameters()]
+        self._size = size
+        self._blocks: list[Tensor] = []
+
+    @torch.no_grad()
+    def gradients(self, d_state: State) -> dict[str, Tensor]:
+        """dL/d states S_0 for every parameter, from dL/d states; nothing at the start."""
+        if not self._blocks:
+            return {}
+        of_states = torch.cat(d_state, dim=1) if isinstance(d_state, (tuple, list)) else d_state
+        blocks = [torch.einsum("bo,bokf->kf", of_states, block) for block in self._blocks]
+        with torch.enable_grad():
+            weights = self._cell.local_form().weights
+            D = weights["input"].shape[1]
+            of_h = blocks[-1] if len(blocks) > 1 else blocks[0][:, D + 1 :]
+            N = weights["recurrent"].shape[1]
+            raw = {"input": blocks[0][:, :D], "bias": blocks[0][:, D], "recurrent": of_h[:, :N]}
+            if "recurrent_bias" in weights:
+                raw["recurrent_bias"] = of_h[:, N]
+            parameters = [self._cell.get_parameter(name) for name in self._names]
+            found = torch.autograd.grad(
+                [weights[name] for name in raw], parameters, list(raw.values()), allow_unused=True
+            )
+        return {name: gradient for name, gradient in zip(self._names, found, strict=True) if gradient is not None}
+
+    @torch.no_grad()
+    def advance(self, slopes: Slopes) -> None:
+        """Go on to the end of a chunk."""
+        M, T, B, rows = slopes.of_x.shape
+        N = slopes.h.shape[2]
+        whole, of_x, of_h = _propagated(slopes)
+        ones = torch.ones_like(slopes.x[:, :, :1])
+        if slopes.of_h is slopes.of_x:
+            pairs = [(of_x, torch.cat((slopes.x, ones, slopes.h), 2))]
+        else:
+            pairs = [(of_x, torch.cat((slopes.x, ones), 2)), (of_h, torch.cat((slopes.h, ones), 2))]
+        after = []
+        for k, (adjoints, features) in enumerate(pairs):
+            added = torch.matmul(adjoints.transpose(2, 3), features.transpose(0, 1).unsqueeze(1))
+            if self._blocks:
+                flat = added.view(B, M * N, -1)
+                flat.baddbmm_(whole, self._blocks[k].view(B, M * N, -1))
+            after.append(added)
+        self._blocks = after
+
+
+def _propagated(slopes: Slopes) -> tuple[Tensor, Tensor, Tensor]:
+    """P_0 `[B, M N, M N]`, and P_t d states_t / d(of_x, of_h) of all steps `[B, M N, T, K N]`."""
+    M, T, B, rows = slopes.of_x.shape
+    N = slopes.h.shape[2]
+    K, adds_up = rows // N, slopes.of_h is slopes.of_x
+    product = torch.eye(M * N, dtype=slopes.x.dtype, device=slopes.x.device).expand(B, -1, -1).reshape(B, M * N, M, N)
+    of_x = slopes.x.new_empty(B, M * N, T, K, N)
+    of_h = of_x if adds_up else torch.empty_like(of_x)
+    for t in range(T - 1, -1, -1):
+        for out, slope in ((of_x, slopes.of_x),) if adds_up else ((of_x, slopes.of_x), (of_h, slopes.of_h)):
+            torch.mul(product[:, :, 0, None], slope[0, t].view(B, 1, K, N), out=out[:, :, t])
+            for m in range(1, M):
+                out[:, :, t].addcmul_(product[:, :, m, None], slope[m, t].view(B, 1, K, N))
+        # d states / d last states, unit by unit, and through the maps to the first of them
+        new = torch.einsum("bomn,mlbn->boln", product, slopes.of_states[:, :, t])
+        new[:, :, 0] += (of_h[:, :, t].reshape(-1, rows) @ slopes.recurrent).view(B, M * N, N)
+        product = new.mul_(slopes.alive[t].view(B, 1, 1, 1))
+    return product.reshape(B, M * N, M * N), of_x.flatten(3), of_h.flatten(3)
