@@ -35,9 +35,16 @@ class Slopes:
     x: Tensor
     h: Tensor
 
+    def features(self) -> list[Tensor]:
+        """What the rows of the maps are multiplied with: [x, 1, h], or [x, 1] and [h, 1] where maps do not add up."""
+        one = torch.ones_like(self.x[:, :, :1])
+        if self.of_h is self.of_x:
+            return [torch.cat((self.x, one, self.h), 2)]
+        return [torch.cat((self.x, one), 2), torch.cat((self.h, one), 2)]
 
-def local_slopes(cell: Cell, x: Tensor, state: State, first: Tensor | None) -> Slopes:
-    """The slopes of a chunk, by running it once more step by step."""
+
+def local_slopes(cell: Cell, x: Tensor, state: State, first: Tensor | None) -> tuple[Slopes, Tensor, States]:
+    """The slopes of a chunk by running it step by step, its first states `[T, B, N]`, and its last ones."""
     form = cell.local_form()
     weights = {name: weight.detach() for name, weight in form.weights.items()}
     states: States = tuple(part.detach() for part in (state if isinstance(state, (tuple, list)) else (state,)))
@@ -45,15 +52,16 @@ def local_slopes(cell: Cell, x: Tensor, state: State, first: Tensor | None) -> S
     alive = torch.ones_like(x[:, :, 0]) if first is None else (~first).to(x.dtype)
     with torch.no_grad():
         of_x = torch.nn.functional.linear(x, weights["input"], weights["bias"])
-        before, of_h = [], []
+        before, of_h, after = [], [], []
         for t in range(len(x)):
             states = tuple(part * alive[t].unsqueeze(1) for part in states)
             before.append(states)
             of_h.append(torch.nn.functional.linear(states[0], weights["recurrent"], weights.get("recurrent_bias")))
             states = form.combine(of_x[t], of_h[t], states)
+            after.append(states[0])
     last = tuple(torch.stack(parts) for parts in zip(*before, strict=True))
-    of_x_slope, of_h_slope, of_states = _derivatives(form, of_x, torch.stack(of_h), last)
-    return Slopes(of_x_slope, of_h_slope, of_states, alive, weights["recurrent"], x, last[0])
+    derivatives = _derivatives(form, of_x, torch.stack(of_h), last)
+    return Slopes(*derivatives, alive, weights["recurrent"], x, last[0]), torch.stack(after), states
 
 
 def _derivatives(form: LocalForm, of_x: Tensor, of_h: Tensor, states: States) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,8 +110,7 @@ class GenericSensitivity:
                 f"{batch_size} rows, at most {MOST_BYTES / 2**30:g} are allowed; take fewer units or rows, or an "
                 "element-wise cell (ELSTM, RTU, LRU)"
             )
-        self._cell, self._names = cell, [name for name, _ in cell.named_parameters()]
-        self._size = size
+        self._cell = cell
         self._blocks: list[Tensor] = []
 
     @torch.no_grad()
@@ -113,39 +120,37 @@ class GenericSensitivity:
             return {}
         of_states = torch.cat(d_state, dim=1) if isinstance(d_state, (tuple, list)) else d_state
         blocks = [torch.einsum("bo,bokf->kf", of_states, block) for block in self._blocks]
-        with torch.enable_grad():
-            weights = self._cell.local_form().weights
-            D = weights["input"].shape[1]
-            of_h = blocks[-1] if len(blocks) > 1 else blocks[0][:, D + 1 :]
-            N = weights["recurrent"].shape[1]
-            raw = {"input": blocks[0][:, :D], "bias": blocks[0][:, D], "recurrent": of_h[:, :N]}
-            if "recurrent_bias" in weights:
-                raw["recurrent_bias"] = of_h[:, N]
-            parameters = [self._cell.get_parameter(name) for name in self._names]
-            found = torch.autograd.grad(
-                [weights[name] for name in raw], parameters, list(raw.values()), allow_unused=True
-            )
-        return {name: gradient for name, gradient in zip(self._names, found, strict=True) if gradient is not None}
+        return mapped_gradients(self._cell, blocks)
 
     @torch.no_grad()
     def advance(self, slopes: Slopes) -> None:
         """Go on to the end of a chunk."""
         M, T, B, rows = slopes.of_x.shape
         N = slopes.h.shape[2]
-        whole, of_x, of_h = _propagated(slopes)
-        ones = torch.ones_like(slopes.x[:, :, :1])
-        if slopes.of_h is slopes.of_x:
-            pairs = [(of_x, torch.cat((slopes.x, ones, slopes.h), 2))]
-        else:
-            pairs = [(of_x, torch.cat((slopes.x, ones), 2)), (of_h, torch.cat((slopes.h, ones), 2))]
+        whole, *adjoints_of = _propagated(slopes)
         after = []
-        for k, (adjoints, features) in enumerate(pairs):
+        for k, (adjoints, features) in enumerate(zip(adjoints_of, slopes.features(), strict=False)):
             added = torch.matmul(adjoints.transpose(2, 3), features.transpose(0, 1).unsqueeze(1))
             if self._blocks:
                 flat = added.view(B, M * N, -1)
                 flat.baddbmm_(whole, self._blocks[k].view(B, M * N, -1))
             after.append(added)
         self._blocks = after
+
+
+@torch.enable_grad()
+def mapped_gradients(cell: Cell, blocks: list[Tensor]) -> dict[str, Tensor]:
+    """Gradients of the cell's parameters from those of its maps by `Slopes.features`, `[K N, F]` each."""
+    weights = cell.local_form().weights
+    D, N = weights["input"].shape[1], weights["recurrent"].shape[1]
+    of_h = blocks[-1] if len(blocks) > 1 else blocks[0][:, D + 1 :]
+    raw = {"input": blocks[0][:, :D], "bias": blocks[0][:, D], "recurrent": of_h[:, :N]}
+    if "recurrent_bias" in weights:
+        raw["recurrent_bias"] = of_h[:, N]
+    names, parameters = zip(*cell.named_parameters(), strict=True)
+    effective = [weights[name] for name in raw]
+    found = torch.autograd.grad(effective, parameters, list(raw.values()), allow_unused=True)
+    return {name: gradient for name, gradient in zip(names, found, strict=True) if gradient is not None}
 
 
 def _propagated(slopes: Slopes) -> tuple[Tensor, Tensor, Tensor]:

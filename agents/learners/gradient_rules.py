@@ -11,7 +11,7 @@ for each chunk:
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,9 +20,10 @@ from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
 
 from ..cells.cell import Cell, State
-from ..cells.elementwise import ElementwiseCell, Influence
+from ..cells.elementwise import ElementwiseCell
 from .elementwise_sensitivity import ElementwiseSensitivity
-from .generic_sensitivity import GenericSensitivity, Slopes, local_slopes
+from .generic_sensitivity import GenericSensitivity, local_slopes
+from .own_past import OwnPastSensitivity, OwnPastSequence, weights_in_order
 
 
 class GradientRule(ABC):
@@ -70,11 +71,21 @@ class Immediate(GradientRule):
         return torch.stack(outputs), detached(state)
 
 
-class RTRL(GradientRule):
-    """Exact real-time recurrent learning, by chunks; see `ElementwiseSensitivity` and `GenericSensitivity`.
+class Sensitivity(Protocol):
+    """How the states that enter a chunk depend on the parameters."""
 
-    It is exact while parameters stay as they are. When they change between chunks, what is carried stays that of the
-    parameters that acted ("stale").
+    def gradients(self, d_state: State) -> dict[str, Tensor]:
+        """Gradients of parameters by name, from that of the entering state."""
+
+    def advance(self, chunk: Any) -> None:
+        """Go on to the end of a chunk."""
+
+
+class Carrying(GradientRule):
+    """A rule that carries sensitivities from chunk to chunk.
+
+    While parameters stay as they are it is as exact as they are. When parameters change between chunks, what is carried
+    stays that of the parameters that acted ("stale").
 
     Attributes:
         sensitivity: what is carried.
@@ -82,25 +93,24 @@ class RTRL(GradientRule):
 
     def __init__(self, cell: Cell, batch_size: int) -> None:
         super().__init__(cell, batch_size)
-        self._pending: Influence | Slopes | None = None
+        self.sensitivity = self._new_sensitivity()
+        self._pending: Any = None
         self._entering: tuple[Tensor, ...] | None = None
-        self.sensitivity: Any = (
-            ElementwiseSensitivity(cell, self.batch_size)
-            if isinstance(cell, ElementwiseCell)
-            else GenericSensitivity(cell, self.batch_size)
-        )
+
+    @abstractmethod
+    def _new_sensitivity(self) -> Sensitivity:
+        """That of the beginning."""
+
+    @abstractmethod
+    def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
+        """Outputs and last state, with a graph to parameters and the state, and what `Sensitivity.advance` needs."""
 
     def unroll(self, x: Tensor, state: State, first: Tensor | None = None) -> tuple[Tensor, State]:
         """See `GradientRule.unroll`."""
-        cell, entering = self.cell, _leaves(state)
-        pending: Influence | Slopes
-        if isinstance(cell, ElementwiseCell):
-            y, last, pending = cell.unroll_with_influence(x, entering, first)
-        else:
-            y, last = cell.unroll(x, entering, first)
-            pending = local_slopes(cell, x, state, first) if self._pending is None else self._pending
+        entering = _leaves(state)
+        y, last, chunk = self._run(x, entering, first)
         if self._pending is None:
-            self._pending = pending
+            self._pending = chunk
         self._entering = entering if isinstance(entering, tuple) else (entering,)
         return y, detached(last)
 
@@ -122,7 +132,61 @@ class RTRL(GradientRule):
         self._pending = None
 
 
-RULES: dict[str, Callable[[Cell, int], GradientRule]] = {"bptt": Truncated, "rtrl": RTRL, "immediate": Immediate}
+class ElementwiseRTRL(Carrying):
+    """Exact real-time recurrent learning of a cell whose units see their own past only."""
+
+    cell: ElementwiseCell
+
+    def _new_sensitivity(self) -> Sensitivity:
+        return ElementwiseSensitivity(self.cell, self.batch_size)
+
+    def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
+        return self.cell.unroll_with_influence(x, state, first)
+
+
+class GenericRTRL(Carrying):
+    """Exact real-time recurrent learning of any cell that has a `LocalForm`, at some cost."""
+
+    def _new_sensitivity(self) -> Sensitivity:
+        return GenericSensitivity(self.cell, self.batch_size)
+
+    def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
+        y, last = self.cell.unroll(x, state, first)
+        if self._pending is not None:
+            return y, last, self._pending
+        slopes, _, _ = local_slopes(self.cell, x, state, first)
+        return y, last, slopes
+
+
+class OwnPast(Carrying):
+    """SnAp-1 of a cell that has a `LocalForm`: credit through each unit's own past only."""
+
+    def _new_sensitivity(self) -> Sensitivity:
+        return OwnPastSensitivity(self.cell, self.batch_size)
+
+    def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
+        slopes, outputs, last = local_slopes(self.cell, x, state, first)
+        states = state if isinstance(state, tuple) else (state,)
+        h: Tensor = OwnPastSequence.apply(  # type: ignore[no-untyped-call]
+            outputs, slopes, x, *states, *weights_in_order(self.cell.local_form())
+        )
+        return self.cell.output(h), last if len(last) > 1 else last[0], slopes
+
+
+def _rtrl(cell: Cell, batch_size: int) -> GradientRule:
+    return (ElementwiseRTRL if isinstance(cell, ElementwiseCell) else GenericRTRL)(cell, batch_size)
+
+
+def _snap1(cell: Cell, batch_size: int) -> GradientRule:
+    return (ElementwiseRTRL if isinstance(cell, ElementwiseCell) else OwnPast)(cell, batch_size)
+
+
+RULES: dict[str, Callable[[Cell, int], GradientRule]] = {
+    "bptt": Truncated,
+    "rtrl": _rtrl,
+    "snap1": _snap1,
+    "immediate": Immediate,
+}
 """How to make a rule for a cell and a number of rows, by name."""
 
 

@@ -28,6 +28,7 @@ def sequence_gradient(
     """Loss of a sequence and its gradient, at parameters that stay as they are.
 
     - `rtrl`: exact, whatever the chunk.
+    - `snap1`: exact but for what one unit does to another, which is left out (SnAp-1, arXiv 2006.07232).
     - `bptt`: backpropagation within chunks, between which the state is carried.
     - `immediate`: no credit through time.
 

@@ -98,6 +98,77 @@ def test_rtrl_of_any_cell_is_exact(kind: str, chunk: int) -> None:
         assert error(sequence_gradient(cell, x, loss, "bptt", chunk, first, state)[1], wanted) > 1e-3
 
 
+def own_past_by_steps(cell: Cell, x: Tensor, loss: Loss, first: Tensor, state: Any) -> dict[str, Tensor]:
+    """SnAp-1 from its definition: d states / d theta step by step, where the Jacobian keeps a unit's own entries."""
+    parameters = dict(cell.named_parameters())
+    states = state if isinstance(state, tuple) else (state,)
+    M, (B, N) = len(states), states[0].shape
+    S = {name: torch.zeros(B, M, N, *p.shape, dtype=F64) for name, p in parameters.items()}
+    sums = {name: torch.zeros_like(p) for name, p in parameters.items()}
+
+    def one(flat: dict[str, Tensor], x: Tensor, *states: Tensor) -> Tensor:
+        _, new = torch.func.functional_call(
+            Stepping(cell), flat, (x[None], tuple(s[None] for s in states) if M > 1 else states[0][None])
+        )
+        return torch.stack([part[0] for part in (new if M > 1 else (new,))])
+
+    for t in range(len(x)):
+        for b in range(B):
+            alive = float(not first[t, b])
+            before = tuple(part[b] * alive for part in states)
+            flat = {f"cell.{name}": p.detach() for name, p in parameters.items()}
+            of_theta = torch.func.jacrev(one)(flat, x[t, b], *before)
+            of_states = [torch.func.jacrev(one, argnums=2 + m)(flat, x[t, b], *before) for m in range(M)]
+            for name in parameters:
+                old = S[name][b] * alive
+                new = of_theta[f"cell.{name}"].clone()
+                for m, J in enumerate(of_states):
+                    own = J.diagonal(dim1=1, dim2=2)  # [M, N]
+                    new += torch.einsum("on,n...->on...", own, old[m])
+                # what a parameter does to units other than the one it feeds directly is dropped
+                S[name][b] = new * (of_theta[f"cell.{name}"] != 0).any(0)
+        _, last = cell.step(x[t], state, first[t])
+        state = last
+        states = state if isinstance(state, tuple) else (state,)
+        h = states[0].detach().requires_grad_()
+        (direct,) = torch.autograd.grad(loss(cell.output(h)[None], t), h)
+        for name in parameters:
+            sums[name] += torch.einsum("bn,bn...->...", direct, S[name][:, 0])
+    return sums
+
+
+class Stepping(torch.nn.Module):
+    """A step as the forward of a module, for torch.func."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor, state: Any) -> Any:
+        return self.cell.step(x, state)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm", "cfc", "wired rnn"])
+@pytest.mark.parametrize("chunk", [1, 5, 12])
+def test_snap1_is_its_definition_step_by_step(kind: str, chunk: int) -> None:
+    torch.manual_seed(0)
+    cell = GENERIC[kind]().double()
+    x, first, _, loss = problem(12, 2, 4, 6, cell.output_size)
+    first[7, 1] = True
+    state: Any = tuple(torch.randn(2, 6, dtype=F64) for _ in range(2))
+    state = state if kind == "lstm" else state[0]
+    wanted = own_past_by_steps(cell, x, loss, first, state)
+    assert error(sequence_gradient(cell, x, loss, "snap1", chunk, first, state)[1], wanted) < 1e-12
+
+
+@pytest.mark.parametrize("kind", [ELSTM, RTU, LRU])
+def test_snap1_of_element_wise_cells_is_rtrl(kind: Any) -> None:
+    cell = kind(4, 5).double()
+    x, _, _, loss = problem(20, 2, 4, 5, cell.output_size)
+    exact, found = (sequence_gradient(cell, x, loss, rule, 6)[1] for rule in ("rtrl", "snap1"))
+    assert error(found, exact) == 0
+
+
 def test_a_cell_too_large_is_refused_with_what_it_would_take() -> None:
     with pytest.raises(NeuroctlError, match=r"of this GRU take 3\.0 GiB of sensitivities for 64 rows, at most 2 are"):
         make_rule("rtrl", GRU(127, 128), 64)
