@@ -95,7 +95,7 @@ def vtrace(
     for name, most in (("most_ratio", most_ratio), ("most_trace", most_trace)):
         if not most > 0:
             raise NeuroctlError(f"{name} must be > 0, got {most:g}")
-    ratios = log_ratios.exp()
+    ratios = log_ratios.to(values.dtype).exp()
     rho, c = ratios.clamp(max=most_ratio), ratios.clamp(max=most_trace)
     corrections = _accumulated(rho * (rewards + gamma * next_values - values), gamma * c * continues.to(c.dtype))
     targets = values + corrections
