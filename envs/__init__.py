@@ -19,6 +19,11 @@ gym.register(
     entry_point="neuroctl.envs.arm_reach:ArmReach",
     vector_entry_point="neuroctl.envs.arm_reach:ArmReachVector",
 )
+gym.register(
+    id="neuroctl/WaterMaze-v0",
+    entry_point="neuroctl.envs.water_maze:WaterMaze",
+    vector_entry_point="neuroctl.envs.water_maze:WaterMazeVector",
+)
 
 for _task in (
     *("HalfCheetah-v5", "Walker2d-v5", "Hopper-v5", "Swimmer-v5", "Ant-v5", "Humanoid-v5", "HumanoidStandup-v5"),

@@ -115,6 +115,32 @@ class BallReachConfig(EnvConfig):
 
 
 @dataclass(frozen=True)
+class WaterMazeConfig(EnvConfig):
+    """`neuroctl/WaterMaze-v0`."""
+
+    id: str = "neuroctl/WaterMaze-v0"
+    """Gymnasium id."""
+    observation: Literal["state", "retina"] = "state"
+    """What the controller sees."""
+    retina_size: tuple[int, int] = (8, 32)
+    """Rows and columns of the retina."""
+    cues: int = 4
+    """How many of the four cues are on the wall."""
+    last_reward: bool = False
+    """Whether the state has the reward of the last step."""
+    discrete_actions: bool = False
+    """Three commands (forward, left, right) in place of speed and turn rate."""
+    radius_m: float = 1.0
+    """Radius of the pool, from 0.5 to 5 m."""
+    rest_s: float = 1.0
+    """Time on the platform after it was reached."""
+    expert: Literal["memory", "search"] = "memory"
+    """memory swims straight to a platform that it found before in the episode, search looks for it in every trial."""
+    max_steps: int = 1000
+    """Control steps of 50 ms after which an episode is truncated."""
+
+
+@dataclass(frozen=True)
 class GymnasiumTaskConfig(EnvConfig):
     """Gymnasium's MuJoCo tasks: `neuroctl/HalfCheetah-v5`, `neuroctl/Reacher-v5`, ..."""
 

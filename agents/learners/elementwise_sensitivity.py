@@ -32,11 +32,11 @@ class ElementwiseSensitivity:
         self.vectors: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def gradients(self, d_state: Tensor) -> dict[str, Tensor]:
-        """dL/dc_0 S_0 for every parameter, from the gradient of the state; nothing at the start."""
+    def gradients(self, d_state: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """dL/dc_0 S_0 for every parameter, from the gradient of the state of some rows or all; nothing at the start."""
         dc = self._cell.state_gradient(d_state).conj()
-        effective = {name: torch.einsum("bn,bnd->nd", dc, S) for name, S in self.matrices.items()}
-        effective |= {name: (dc * s).sum(0) for name, s in self.vectors.items()}
+        effective = {name: torch.einsum("bn,bnd->nd", dc, _of(S, rows)) for name, S in self.matrices.items()}
+        effective |= {name: (dc * _of(s, rows)).sum(0) for name, s in self.vectors.items()}
         return self._cell.parameter_gradients(effective) if effective else {}
 
     @torch.no_grad()
@@ -55,3 +55,7 @@ class ElementwiseSensitivity:
         for name, source in influence.vectors.items():
             total = (after * source).sum(0)
             self.vectors[name] = total if name not in self.vectors else self.vectors[name].mul_(whole).add_(total)
+
+
+def _of(sensitivity: Tensor, rows: Tensor | None) -> Tensor:
+    return sensitivity if rows is None else sensitivity[rows]

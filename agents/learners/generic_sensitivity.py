@@ -114,12 +114,14 @@ class GenericSensitivity:
         self._blocks: list[Tensor] = []
 
     @torch.no_grad()
-    def gradients(self, d_state: State) -> dict[str, Tensor]:
-        """dL/d states S_0 for every parameter, from dL/d states; nothing at the start."""
+    def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """dL/d states S_0 for every parameter, from dL/d states of some rows or all; nothing at the start."""
         if not self._blocks:
             return {}
         of_states = torch.cat(d_state, dim=1) if isinstance(d_state, (tuple, list)) else d_state
-        blocks = [torch.einsum("bo,bokf->kf", of_states, block) for block in self._blocks]
+        blocks = [
+            torch.einsum("bo,bokf->kf", of_states, block if rows is None else block[rows]) for block in self._blocks
+        ]
         return mapped_gradients(self._cell, blocks)
 
     @torch.no_grad()

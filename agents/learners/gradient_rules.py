@@ -38,8 +38,21 @@ class GradientRule(ABC):
         self.cell, self.batch_size = cell, checked_integer("batch_size", batch_size, 1)
 
     @abstractmethod
-    def unroll(self, x: Tensor, state: State, first: Tensor | None = None) -> tuple[Tensor, State]:
-        """Outputs of a chunk `[T, B, O]` with a graph, and the last state without one; see `Cell.unroll`."""
+    def unroll(
+        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Outputs of a chunk `[T, B, O]` with a graph, and the last state without one; see `Cell.unroll`.
+
+        Args:
+            x: inputs `[T, B, D]`.
+            state: the state that enters the chunk.
+            first: `[T, B]` bool; where true, the state is reset before that step.
+            rows: where the arguments are those of some rows only, which; `prepare` must have seen them all.
+        """
+
+    def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
+        """Before updates for parts of a chunk: remember what `advance` needs, at the parameters that acted."""
+        return
 
     def add_carried(self) -> None:
         """After `backward` of the last `unroll`: add to `grad` of the parameters what earlier chunks have part in."""
@@ -53,7 +66,9 @@ class GradientRule(ABC):
 class Truncated(GradientRule):
     """Backpropagation within the chunk; the state that enters it is taken as given (TBPTT)."""
 
-    def unroll(self, x: Tensor, state: State, first: Tensor | None = None) -> tuple[Tensor, State]:
+    def unroll(
+        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """See `GradientRule.unroll`."""
         y, last = self.cell.unroll(x, detached(state), first)
         return y, detached(last)
@@ -62,7 +77,9 @@ class Truncated(GradientRule):
 class Immediate(GradientRule):
     """No credit through time: in every step the last state is taken as given. A control."""
 
-    def unroll(self, x: Tensor, state: State, first: Tensor | None = None) -> tuple[Tensor, State]:
+    def unroll(
+        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """See `GradientRule.unroll`."""
         outputs = []
         for t, now in enumerate(x):
@@ -74,8 +91,8 @@ class Immediate(GradientRule):
 class Sensitivity(Protocol):
     """How the states that enter a chunk depend on the parameters."""
 
-    def gradients(self, d_state: State) -> dict[str, Tensor]:
-        """Gradients of parameters by name, from that of the entering state."""
+    def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """Gradients of parameters by name, from that of the entering state, of some rows or all."""
 
     def advance(self, chunk: Any) -> None:
         """Go on to the end of a chunk."""
@@ -96,6 +113,7 @@ class Carrying(GradientRule):
         self.sensitivity = self._new_sensitivity()
         self._pending: Any = None
         self._entering: tuple[Tensor, ...] | None = None
+        self._rows: Tensor | None = None
 
     @abstractmethod
     def _new_sensitivity(self) -> Sensitivity:
@@ -105,12 +123,22 @@ class Carrying(GradientRule):
     def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
         """Outputs and last state, with a graph to parameters and the state, and what `Sensitivity.advance` needs."""
 
-    def unroll(self, x: Tensor, state: State, first: Tensor | None = None) -> tuple[Tensor, State]:
+    def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
+        """See `GradientRule.prepare`."""
+        with torch.no_grad():
+            *_, self._pending = self._run(x.detach(), detached(state), first)
+
+    def unroll(
+        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """See `GradientRule.unroll`."""
+        if rows is not None and self._pending is None:
+            raise NeuroctlError("some rows of a chunk cannot go before all of them: call prepare first")
         entering = _leaves(state)
         y, last, chunk = self._run(x, entering, first)
         if self._pending is None:
             self._pending = chunk
+        self._rows = rows
         self._entering = entering if isinstance(entering, tuple) else (entering,)
         return y, detached(last)
 
@@ -119,7 +147,8 @@ class Carrying(GradientRule):
         if self._entering is None or all(part.grad is None for part in self._entering):
             raise NeuroctlError("there is no gradient to complete: call unroll, and backward of a loss of its outputs")
         d_state = tuple(torch.zeros_like(part) if part.grad is None else part.grad for part in self._entering)
-        for name, gradient in self.sensitivity.gradients(d_state if len(d_state) > 1 else d_state[0]).items():
+        whole = d_state if len(d_state) > 1 else d_state[0]
+        for name, gradient in self.sensitivity.gradients(whole, self._rows).items():
             parameter = self.cell.get_parameter(name)
             parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         self._entering = None

@@ -33,12 +33,13 @@ class OwnPastSensitivity:
         self._blocks: list[Tensor] = []
 
     @torch.no_grad()
-    def gradients(self, d_state: State) -> dict[str, Tensor]:
-        """dL/d states S_0 for every parameter, from dL/d states; nothing at the start."""
+    def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """dL/d states S_0 for every parameter, from dL/d states of some rows or all; nothing at the start."""
         if not self._blocks:
             return {}
         parts = torch.stack(d_state if isinstance(d_state, (tuple, list)) else (d_state,), dim=1)
-        sums = [torch.einsum("bmn,bmknf->knf", parts, block).flatten(0, 1) for block in self._blocks]
+        blocks = self._blocks if rows is None else [block[rows] for block in self._blocks]
+        sums = [torch.einsum("bmn,bmknf->knf", parts, block).flatten(0, 1) for block in blocks]
         return mapped_gradients(self._cell, sums)
 
     @torch.no_grad()

@@ -327,3 +327,30 @@ def test_a_learner_must_keep_the_order() -> None:
         rule.advance()
     with pytest.raises(NeuroctlError, match="there is no gradient to complete"):
         rule.add_carried()
+
+
+@pytest.mark.parametrize(("name", "make"), [("rtrl", ELSTM), ("rtrl", GRU), ("snap1", GRU), ("bptt", GRU)])
+def test_parts_of_the_rows_add_up_to_all(name: str, make: Any) -> None:
+    torch.manual_seed(0)
+    cell = make(4, 5).double()
+    x, first, state, _ = problem(20, 4, 4, 5)
+    found = []
+    for parts in ([None], [torch.tensor([0, 2]), torch.tensor([3, 1])]):
+        rule, now = make_rule(name, cell, 4), state
+        cell.zero_grad()
+        for start in (0, 10):
+            part = slice(start, start + 10)
+            rule.prepare(x[part], now, first[part])
+            for rows in parts:
+                chosen = torch.arange(4) if rows is None else rows
+                y, last = rule.unroll(x[part][:, chosen], now[chosen], first[part][:, chosen], rows)
+                (y**2).sum().backward()
+                rule.add_carried()
+            with torch.no_grad():
+                now = cell.unroll(x[part], now, first[part])[1]
+            rule.advance()
+        found.append({key: p.grad.clone() for key, p in cell.named_parameters() if p.grad is not None})
+    assert error(found[1], found[0]) < 1e-12
+    if name != "bptt":
+        with pytest.raises(NeuroctlError, match="call prepare first"):
+            rule.unroll(x[:5, :2], state[:2], None, torch.tensor([0, 1]))

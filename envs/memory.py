@@ -1,0 +1,308 @@
+"""Memory tasks that show a drawn sequence and ask about it: delayed non-match to sample, parity, copying.
+
+All that an episode shows is drawn when it begins. An action counts only when a question is asked, and changes nothing
+that is shown. Every question has two possible answers, each right half of the time, so that whoever does not look earns
+0 on average; the expert, which knows the right answers, earns the most there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroctl.checks import checked_integer
+from neuroctl.errors import NeuroctlError
+
+from .memory_kernels import answer, write_copy, write_non_match, write_parity
+from .plain_vector import Floats, Inputs, PlainVector
+from .single_env import SingleEnv
+from .vector_tools import require
+
+CONTROL_DT_S = 0.05
+"""Length of a step, for agents that need one."""
+MOST_STEPS = 10_000
+"""Of an episode."""
+MOST_SYMBOLS = 64
+
+
+class MemoryVector(PlainVector):
+    """B sequences of inputs that were drawn when their episodes began, with questions about them.
+
+    Args:
+        num_envs: B.
+        max_steps: T, of the longest episode.
+        low: least values `[D]` of the inputs.
+        draws: numbers that an episode needs.
+        worth: the greatest reward of an answer, the least of which is its negative.
+        inputs: see `PlainVector`, as the other options.
+
+    Attributes:
+        variables: state of the rows, `[B, ...]`. `inputs` `[T + 1, D]` float32 and, of each step, `answers` `[T]` int8
+            (-1 where nothing is asked) and `worth` `[T]`, the reward of the right answer, minus that of the wrong one;
+            `length`, steps of the episode; how often 0 and 1 were the right answers, `asked` `[2]`, and were given
+            then, `right` `[2]`.
+    """
+
+    counted: ClassVar[str]
+    """Name, in the info, of the number of questions so far."""
+    ones: ClassVar[str]
+    """Name of the number of those with the right answer 1."""
+
+    def __init__(
+        self, num_envs: int, max_steps: int, *, low: Sequence[float], draws: int, worth: float = 1.0, **inputs: Any
+    ) -> None:
+        super().__init__(
+            num_envs,
+            max_steps,
+            inputs=gym.spaces.Box(np.float32(low), np.ones(len(low), np.float32), dtype=np.float32),
+            action=gym.spaces.Discrete(2),
+            rewards=(-worth, worth),
+            variables={
+                "inputs": np.zeros((max_steps + 1, len(low)), np.float32),
+                "answers": np.full(max_steps, -1, np.int8),
+                "worth": np.zeros(max_steps),
+                "length": np.int64(max_steps),
+                "asked": np.zeros(2, np.int64),
+                "right": np.zeros(2, np.int64),
+            },
+            ranges={
+                "answers": (-1, 1),
+                "length": (1, max_steps),
+                "asked": (0, max_steps),
+                "right": (0, max_steps),
+            },
+            draws=draws,
+            control_dt_s=CONTROL_DT_S,
+            **inputs,
+        )
+
+    def _inputs(self, rows: NDArray[np.intp]) -> Inputs:
+        shown: Inputs = self.variables["inputs"][rows, np.minimum(self.steps[rows], self.max_steps)]
+        return shown
+
+    def _act(self, action: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
+        v, reward, over = self.variables, np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
+        answer(action, self.steps, v["answers"], v["worth"], v["length"], v["asked"], v["right"], reward, over)
+        return reward, over
+
+    def expert_action(self) -> NDArray[np.int64]:
+        """The right answers `[B]`; 0 where nothing is asked."""
+        now = np.minimum(self.steps, self.max_steps - 1)
+        answers = self.variables["answers"][np.arange(self.num_envs), now]
+        return np.maximum(answers, 0).astype(np.int64)
+
+    def _figures(self, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+        asked, right = self.variables["asked"][rows], self.variables["right"][rows]
+        share = right / np.maximum(asked, 1)
+        kinds = np.minimum(asked, 1)
+        correct = right[:, 0] + right[:, 1]
+        over = self.steps[rows] >= self.variables["length"][rows]
+        return {
+            self.counted: asked[:, 0] + asked[:, 1],
+            "correct": correct,
+            self.ones: asked[:, 1].copy(),
+            f"correct_{self.ones}": right[:, 1].copy(),
+            "balanced_accuracy": (share[:, 0] + share[:, 1]) / np.maximum(kinds[:, 0] + kinds[:, 1], 1),
+            "success": over & (correct == asked[:, 0] + asked[:, 1]),
+        }
+
+    def _into(self, rows: NDArray[np.intp], drawn: Floats) -> tuple[Any, ...]:
+        """What the writers of episodes begin with."""
+        return rows, drawn, self.variables["inputs"], self.variables["answers"], self.variables["worth"]
+
+
+class NonMatchVector(MemoryVector):
+    """B rows of delayed non-match to sample; see `NonMatch`.
+
+    Args:
+        num_envs: B.
+        symbols: number of symbols, S.
+        delay: the longest delay, in steps.
+        random_delay: whether the delay is drawn from delay / 2 (rounded up) to delay in every trial, or always delay.
+        distractors: whether random symbols are shown during the delay.
+        trials: per episode.
+        last_reward: whether the last reward is observed; see `PlainVector` for what it tells.
+        last_action: whether the last action is observed; likewise.
+        render_mode: None or `"rgb_array"`.
+    """
+
+    counted, ones = "trials", "non_matches"
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        symbols: int = 4,
+        delay: int = 20,
+        random_delay: bool = True,
+        distractors: bool = True,
+        trials: int = 1,
+        last_reward: bool = False,
+        last_action: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        self._symbols = checked_integer("symbols", symbols, 2, MOST_SYMBOLS)
+        longest = checked_integer("delay", delay, 1, MOST_STEPS - 2)
+        require("random_delay", random_delay, (True, False))
+        require("distractors", distractors, (True, False))
+        self._trials = checked_integer("trials", trials, 1, MOST_STEPS // 3)
+        steps = _checked_steps(self._trials * (longest + 2), {"trials": self._trials, "delay": longest})
+        self._delays_allowed = (longest + 1) // 2 if random_delay else longest, longest
+        self._distractors = distractors
+        super().__init__(
+            num_envs,
+            steps,
+            low=[0.0] * (self._symbols + 1),
+            draws=self._trials * (4 + longest),
+            last_reward=last_reward,
+            last_action=last_action,
+            render_mode=render_mode,
+        )
+
+    def _begin(self, rows: NDArray[np.intp], drawn: Floats) -> None:
+        numbers = drawn.reshape(len(rows), self._trials, -1)
+        options = *self._delays_allowed, self._symbols, self._distractors
+        write_non_match(*self._into(rows, numbers), self.variables["length"], *options)
+
+
+class NParityVector(MemoryVector):
+    """B rows of parity; see `NParity`.
+
+    Args:
+        num_envs: B.
+        bits: N, bits of an episode.
+        last_reward: whether the last reward is observed; see `PlainVector` for what it tells.
+        last_action: whether the last action is observed; likewise.
+        render_mode: None or `"rgb_array"`.
+    """
+
+    counted, ones = "trials", "odd"
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        bits: int = 8,
+        last_reward: bool = False,
+        last_action: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        bits = checked_integer("bits", bits, 1, MOST_STEPS - 1)
+        inputs = {"last_reward": last_reward, "last_action": last_action, "render_mode": render_mode}
+        super().__init__(num_envs, bits + 1, low=[-1.0, 0.0], draws=bits, **inputs)
+
+    def _begin(self, rows: NDArray[np.intp], drawn: Floats) -> None:
+        write_parity(*self._into(rows, drawn))
+
+
+class CopyVector(MemoryVector):
+    """B rows of copying; see `Copy`.
+
+    Args:
+        num_envs: B.
+        length: L, bits of the pattern.
+        delay: steps between pattern and recall.
+        last_reward: whether the last reward is observed; see `PlainVector` for what it tells.
+        last_action: whether the last action is observed; likewise.
+        render_mode: None or `"rgb_array"`.
+    """
+
+    counted, ones = "bits", "ones"
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        length: int = 10,
+        delay: int = 10,
+        last_reward: bool = False,
+        last_action: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        length = checked_integer("length", length, 1, MOST_STEPS // 2)
+        self._delay = checked_integer("delay", delay, 0, MOST_STEPS - 2)
+        steps = _checked_steps(2 * length + self._delay, {"length": length, "delay": self._delay})
+        inputs = {"last_reward": last_reward, "last_action": last_action, "render_mode": render_mode}
+        super().__init__(num_envs, steps, low=[-1.0, 0.0, 0.0], draws=length, **inputs)
+
+    def _begin(self, rows: NDArray[np.intp], drawn: Floats) -> None:
+        write_copy(*self._into(rows, drawn), self._delay)
+
+
+class NonMatch(SingleEnv):
+    """Delayed non-match to sample: is the second marked symbol another than the first?
+
+    The arguments are those of `NonMatchVector` without `num_envs`. A trial shows a sample, one of S symbols, for one
+    step; then for as many steps as the delay lasts, which is drawn, random symbols in the same channels; then the test
+    symbol. Sample and test are marked, the symbols between them are not. With probability 1/2 the test is the sample,
+    else one of the other symbols. The next trial follows at once; the episode ends with the last.
+
+    Observation `[S + 1]`: the symbol, one-hot (zeros in a delay without distractors), and the mark.
+    Actions: 0 match, 1 non-match. While the test is shown the right one is rewarded with 1, the wrong one with -1; else
+    actions do nothing. A constant or a random answer earns 0 on average, the expert 1 per trial. One that sees the test
+    only cannot do better than chance.
+
+    Info: `trials` so far and how many were `correct`; how many were `non_matches`, and of these `correct_non_matches`;
+    `balanced_accuracy`, the mean over match and non-match (where there were any) of the share of right answers;
+    `success`: the episode is over and every answer was right.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(NonMatchVector, **kwargs)
+
+
+class NParity(SingleEnv):
+    """Parity: is the number of ones among all N bits of the episode odd?
+
+    The arguments are those of `NParityVector` without `num_envs`. One random bit is shown in each of N steps; the step
+    after shows no bit but the query, and the episode ends with its answer. (It is neither the running parity, asked in
+    every step, nor that of the last N bits of an endless stream.) Every bit counts as much as any other.
+
+    Observation `[2]`: the bit as -1 or 1 (0 beside the query), and the query.
+    Actions: 0 even, 1 odd. To the query the right one is rewarded with 1, the wrong one with -1; else actions do
+    nothing. Whoever misses a single bit earns 0 on average, the expert 1.
+
+    Info: as that of `NonMatch`, with `odd` in place of `non_matches`; there is one trial in an episode.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(NParityVector, **kwargs)
+
+
+class Copy(SingleEnv):
+    """Copying: say the bits that were shown, in their order.
+
+    The arguments are those of `CopyVector` without `num_envs`. L random bits are shown, one in each step; after the
+    delay, during which nothing is shown, L steps ask for the bits, the first one first.
+
+    Observation `[3]`: the bit as -1 or 1 (else 0); whether a bit is shown; whether one is asked for.
+    Actions: the bit, 0 or 1; only while one is asked for.
+
+    Only the recall of bits is scored, and both values count equally whatever the pattern: where both occur, a right
+    answer to one of n bits of a value is rewarded with 1 / 2n and a wrong one with -1 / 2n; where all are equal, with
+    1 / L and -1 / L. So the return is 2 `balanced_accuracy` - 1: 1 for the expert, 0 on average for an answer that does
+    not depend on the pattern.
+
+    Info: `bits` asked for so far and how many were `correct`; how many were `ones`, and of these `correct_ones`;
+    `balanced_accuracy`, the mean over both values (where they occurred) of the share of right answers; `success`: the
+    episode is over and every bit was right.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(CopyVector, **kwargs)
+
+
+def _checked_steps(steps: int, options: Mapping[str, int]) -> int:
+    """The length of an episode.
+
+    Raises:
+        NeuroctlError: these options make it too long.
+    """
+    if steps > MOST_STEPS:
+        given = " and ".join(f"{name} {value}" for name, value in options.items())
+        raise NeuroctlError(f"{given} make episodes of {steps} steps; allowed: up to {MOST_STEPS}")
+    return steps

@@ -1,0 +1,91 @@
+"""Compiled loops of the memory tasks: they write the episodes that were drawn, and take the answers.
+
+An episode of row `rows[i]` is written from its numbers `drawn[i]`, uniform in [0, 1); `inputs`, `answers` and `worth`
+hold what `neuroctl.envs.memory.MemoryVector` says and have their first values there: zeros, -1 and zeros.
+"""
+
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def write_non_match(rows, drawn, inputs, answers, worth, lengths, shortest, longest, symbols, distractors):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Trials of delayed non-match to sample, one after the other.
+
+    Args:
+        rows, inputs, answers, worth: see the head of this module; S + 1 inputs, the last one marks.
+        drawn: `[len(rows), trials, 4 + longest]`.
+        lengths: steps of the episodes `[B]`, overwritten.
+        shortest, longest: delay in steps.
+        symbols: S.
+        distractors: whether delays show symbols.
+    """
+    for i, b in enumerate(rows):
+        t = 0
+        for numbers in drawn[i]:
+            delay = shortest + int(numbers[0] * (longest - shortest + 1))
+            sample = int(numbers[2] * symbols)
+            matches = numbers[1] < 0.5
+            test = sample if matches else (sample + 1 + int(numbers[3] * (symbols - 1))) % symbols
+            inputs[b, t, sample] = inputs[b, t, symbols] = 1
+            if distractors:
+                for k in range(delay):
+                    inputs[b, t + 1 + k, int(numbers[4 + k] * symbols)] = 1
+            t += delay + 1
+            inputs[b, t, test] = inputs[b, t, symbols] = 1
+            answers[b, t], worth[b, t] = 0 if matches else 1, 1
+            t += 1
+        lengths[b] = t
+
+
+@njit(cache=True, nogil=True)
+def write_parity(rows, drawn, inputs, answers, worth):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """N bits, then the query; `drawn` is `[len(rows), N]`."""
+    for i, b in enumerate(rows):
+        bits = drawn.shape[1]
+        odd = 0
+        for t in range(bits):
+            one = drawn[i, t] < 0.5
+            inputs[b, t, 0] = 1 if one else -1
+            odd ^= one
+        inputs[b, bits, 1] = 1
+        answers[b, bits], worth[b, bits] = odd, 1
+
+
+@njit(cache=True, nogil=True)
+def write_copy(rows, drawn, inputs, answers, worth, delay):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """L bits, a delay, and L questions; `drawn` is `[len(rows), L]`."""
+    for i, b in enumerate(rows):
+        length = drawn.shape[1]
+        ones = 0
+        for t in range(length):
+            one = 1 if drawn[i, t] < 0.5 else 0
+            ones += one
+            inputs[b, t, 0], inputs[b, t, 1] = 2 * one - 1, 1
+            inputs[b, length + delay + t, 2] = 1
+            answers[b, length + delay + t] = one
+        values = 2 if 0 < ones < length else 1
+        for t in range(length + delay, 2 * length + delay):
+            worth[b, t] = 1 / (values * (ones if answers[b, t] == 1 else length - ones))
+
+
+@njit(cache=True, nogil=True)
+def answer(action, steps, answers, worth, lengths, asked, right, reward, over):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Take the actions `[B]`.
+
+    Args:
+        action: of the step, `[B]`.
+        steps: of the episodes so far `[B]`.
+        answers, worth, lengths: of the episodes.
+        asked, right: counts `[B, 2]`, brought up to date.
+        reward: `[B]`, overwritten where something is asked.
+        over: `[B]`, overwritten: the episode ends with this step.
+    """
+    for b in range(len(action)):
+        t = steps[b]
+        over[b] = t + 1 >= lengths[b]
+        if t >= answers.shape[1] or answers[b, t] < 0:
+            continue
+        correct = action[b] == answers[b, t]
+        asked[b, answers[b, t]] += 1
+        right[b, answers[b, t]] += correct
+        reward[b] = worth[b, t] if correct else -worth[b, t]
