@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError
 
-from .memory_kernels import answer, write_copy, write_non_match, write_parity
+from .memory_kernels import answer, figures, write_copy, write_non_match, write_parity
 from .plain_vector import Floats, Inputs, PlainVector
 from .single_env import SingleEnv
 from .vector_tools import require
@@ -96,19 +96,11 @@ class MemoryVector(PlainVector):
         return np.maximum(answers, 0).astype(np.int64)
 
     def _figures(self, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
-        asked, right = self.variables["asked"][rows], self.variables["right"][rows]
-        share = right / np.maximum(asked, 1)
-        kinds = np.minimum(asked, 1)
-        correct = right[:, 0] + right[:, 1]
-        over = self.steps[rows] >= self.variables["length"][rows]
-        return {
-            self.counted: asked[:, 0] + asked[:, 1],
-            "correct": correct,
-            self.ones: asked[:, 1].copy(),
-            f"correct_{self.ones}": right[:, 1].copy(),
-            "balanced_accuracy": (share[:, 0] + share[:, 1]) / np.maximum(kinds[:, 0] + kinds[:, 1], 1),
-            "success": over & (correct == asked[:, 0] + asked[:, 1]),
-        }
+        v = self.variables
+        counts, accuracy, success = figures(rows, self.steps, v["length"], v["asked"], v["right"])
+        names = self.counted, "correct", self.ones, f"correct_{self.ones}"
+        said: dict[str, NDArray[Any]] = {name: counts[k].copy() for k, name in enumerate(names)}
+        return {**said, "balanced_accuracy": accuracy, "success": success}
 
     def _into(self, rows: NDArray[np.intp], drawn: Floats) -> tuple[Any, ...]:
         """What the writers of episodes begin with."""

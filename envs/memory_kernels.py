@@ -4,6 +4,7 @@ An episode of row `rows[i]` is written from its numbers `drawn[i]`, uniform in [
 hold what `neuroctl.envs.memory.MemoryVector` says and have their first values there: zeros, -1 and zeros.
 """
 
+import numpy as np
 from numba import njit
 
 
@@ -89,3 +90,31 @@ def answer(action, steps, answers, worth, lengths, asked, right, reward, over): 
         asked[b, answers[b, t]] += 1
         right[b, answers[b, t]] += correct
         reward[b] = worth[b, t] if correct else -worth[b, t]
+
+
+@njit(cache=True, nogil=True)
+def figures(rows, steps, lengths, asked, right):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """What is said of `rows`: counts int64 `[4, n]`, balanced accuracy `[n]`, success bool `[n]`.
+
+    The counts are of questions, right answers, questions with the right answer 1, and right answers to these. The
+    balanced accuracy is the mean over the right answers that there were, 0 and 1, of the share that was given. Success
+    is an episode that is over, with right answers alone.
+
+    Args:
+        rows: `[n]`.
+        steps, lengths: of the episodes so far and altogether `[B]`.
+        asked, right: counts `[B, 2]`.
+    """
+    counts = np.empty((4, len(rows)), np.int64)
+    accuracy, success = np.zeros(len(rows)), np.empty(len(rows), np.bool_)
+    for i, b in enumerate(rows):
+        counts[0, i], counts[1, i] = asked[b, 0] + asked[b, 1], right[b, 0] + right[b, 1]
+        counts[2, i], counts[3, i] = asked[b, 1], right[b, 1]
+        kinds = 0
+        for value in range(2):
+            if asked[b, value]:
+                kinds += 1
+                accuracy[i] += right[b, value] / asked[b, value]
+        accuracy[i] /= max(kinds, 1)
+        success[i] = steps[b] >= lengths[b] and counts[0, i] == counts[1, i]
+    return counts, accuracy, success

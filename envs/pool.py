@@ -36,7 +36,7 @@ COMMANDS = np.array([[1.0, 0.0], [0.5, 1.0], [0.5, -1.0]]) * [MAX_SPEED_M_S, MAX
 """Speed (m/s) and turn rate (rad/s) of the discrete commands forward, left, right."""
 
 _MASS_KG, _INERTIA = 1.0, 1e-3
-_LANE_M, _POINT_M = 0.22, 0.1
+_LANE_M, _POINT_M = 0.19, 0.1
 """Distance of neighbouring rings of the search path, less than the platform is wide; and of points on them."""
 
 
@@ -106,7 +106,7 @@ def _draw_in_disk(rng: np.random.Generator, radius_m: float) -> Floats:
 def search_path(radius_m: float) -> Floats:
     """Points `[n, 2]` of a closed path over every platform there can be: rings from the outermost to the centre."""
     points = [[0.0, 0.0]]
-    ring = radius_m - PLATFORM_M - MARGIN_M - _LANE_M / 2
+    ring = radius_m - PLATFORM_M - MARGIN_M - _LANE_M / 3
     rings = [ring - k * _LANE_M for k in range(math.ceil(ring / _LANE_M)) if ring - k * _LANE_M > _POINT_M / 2]
     for distance in reversed(rings):
         count = max(6, math.ceil(2 * math.pi * distance / _POINT_M))

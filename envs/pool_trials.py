@@ -9,7 +9,7 @@ from numba import njit
 
 from .pool import CONTROL_DT_S, MAX_SPEED_M_S, MAX_TURN_RAD_S, PLATFORM_M
 
-PASSED_M = 0.06
+PASSED_M = 0.05
 """A point of the search path that was this near has been passed."""
 STEER_HZ = 5.0
 """Turn rate per angle between heading and aim, of the experts."""

@@ -109,7 +109,7 @@ class TMaze(SingleEnv):
     is truncated after `max_steps`. The expert earns 1 in K + 1 steps; who walks straight on without a memory of the cue
     earns 0 on average, with half of the turns right.
 
-    Info: `success`, whether the episode ended with the right turn; `bumps` so far; `cell`, 0 to K.
+    Info: `success`, whether the episode ended with the right turn; `bumps` so far; `cell`, 0 to K, K + 1 after the turn.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -1,5 +1,8 @@
 """Exact sensitivities of an element-wise cell, carried from chunk to chunk."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -55,6 +58,29 @@ class ElementwiseSensitivity:
         for name, source in influence.vectors.items():
             total = (after * source).sum(0)
             self.vectors[name] = total if name not in self.vectors else self.vectors[name].mul_(whole).add_(total)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies; complex numbers as pairs of real ones."""
+        return {
+            kind: {name: _paired(value).clone() for name, value in values.items()}
+            for kind, values in (("matrices", self.matrices), ("vectors", self.vectors))
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        device = self._cell.like.device
+        self.matrices, self.vectors = (
+            {name: _unpaired(value.to(device), dims) for name, value in state[kind].items()}
+            for kind, dims in (("matrices", 3), ("vectors", 2))
+        )
+
+
+def _paired(value: Tensor) -> Tensor:
+    return torch.view_as_real(value) if value.is_complex() else value
+
+
+def _unpaired(value: Tensor, dims: int) -> Tensor:
+    return torch.view_as_complex(value.clone()) if value.dim() > dims else value.clone()
 
 
 def _of(sensitivity: Tensor, rows: Tensor | None) -> Tensor:

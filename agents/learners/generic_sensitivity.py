@@ -1,6 +1,8 @@
 """Exact sensitivities of any cell that has a `LocalForm`, carried from chunk to chunk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -138,6 +140,14 @@ class GenericSensitivity:
                 flat.baddbmm_(whole, self._blocks[k].view(B, M * N, -1))
             after.append(added)
         self._blocks = after
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies."""
+        return {"blocks": [block.clone() for block in self._blocks]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self._blocks = [block.to(self._cell.like.device).clone() for block in state["blocks"]]
 
 
 @torch.enable_grad()

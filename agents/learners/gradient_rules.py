@@ -10,7 +10,7 @@ for each chunk:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -62,6 +62,14 @@ class GradientRule(ABC):
         """Go on to the end of the chunk, once for each chunk."""
         return
 
+    def state_dict(self) -> dict[str, Any]:
+        """What is carried between chunks; a rule that loads it goes on bit for bit."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        return
+
 
 class Truncated(GradientRule):
     """Backpropagation within the chunk; the state that enters it is taken as given (TBPTT)."""
@@ -96,6 +104,12 @@ class Sensitivity(Protocol):
 
     def advance(self, chunk: Any) -> None:
         """Go on to the end of a chunk."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
 
 
 class Carrying(GradientRule):
@@ -159,6 +173,15 @@ class Carrying(GradientRule):
             raise NeuroctlError("there is no chunk to go on by: call unroll first")
         self.sensitivity.advance(self._pending)
         self._pending = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `GradientRule.state_dict`; between chunks."""
+        return self.sensitivity.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `GradientRule.load_state_dict`."""
+        self.sensitivity.load_state_dict(state)
+        self._pending = self._entering = None
 
 
 class ElementwiseRTRL(Carrying):

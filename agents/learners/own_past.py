@@ -1,5 +1,6 @@
 """SnAp-1: credit through a unit's own past only, and the sensitivities that go with it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -62,6 +63,14 @@ class OwnPastSensitivity:
                 added += torch.einsum("ombn,bmknf->boknf", product, self._blocks[k])
             after.append(added)
         self._blocks = after
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies."""
+        return {"blocks": [block.clone() for block in self._blocks]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self._blocks = [block.to(self._cell.like.device).clone() for block in state["blocks"]]
 
 
 def own_jacobians(slopes: Slopes) -> Tensor:

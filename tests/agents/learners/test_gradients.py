@@ -354,3 +354,24 @@ def test_parts_of_the_rows_add_up_to_all(name: str, make: Any) -> None:
     if name != "bptt":
         with pytest.raises(NeuroctlError, match="call prepare first"):
             rule.unroll(x[:5, :2], state[:2], None, torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize(("name", "make"), [("rtrl", ELSTM), ("rtrl", RTU), ("rtrl", GRU), ("snap1", GRU)])
+def test_a_rule_that_loads_what_was_carried_goes_on_with_the_same_bits(name: str, make: Any) -> None:
+    torch.manual_seed(0)
+    cell = make(4, 5).double()
+    x, _, _, _ = problem(20, 3, 4, 5)
+    state = cell.initial_state(3)
+    rule = make_rule(name, cell, 3)
+    _, state = rule.unroll(x[:10], state)
+    rule.advance()
+    other = make_rule(name, cell, 3)
+    other.load_state_dict(rule.state_dict())
+    found = []
+    for one in (rule, other):
+        cell.zero_grad()
+        y, _ = one.unroll(x[10:], state)
+        (y**2).sum().backward()
+        one.add_carried()
+        found.append([p.grad.clone() for p in cell.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
