@@ -16,4 +16,7 @@ cells.register("gru", "neuroctl.agents.policies:make_gru", "GRU, dense or low-ra
 cells.register("rnn", "neuroctl.agents.policies:make_rnn", "plain recurrent network, dense or low-rank sparse")
 cells.register("ltc", "neuroctl.agents.policies:make_ltc", "liquid time-constant cell, dense or low-rank sparse")
 cells.register("ncp", "neuroctl.agents.policies:make_ncp", "CfC wired as a neural circuit policy")
+cells.register("elstm", "neuroctl.agents.policies:make_elstm", "LSTM whose units see their own past only")
+cells.register("rtu", "neuroctl.agents.policies:make_rtu", "recurrent trace units: complex, see their own past only")
+cells.register("lru", "neuroctl.agents.policies:make_lru", "linear recurrent units: complex, see their own past only")
 cells.register("mlp", "neuroctl.agents.policies:make_mlp", "feed-forward, with or without stacked frames")

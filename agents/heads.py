@@ -26,9 +26,25 @@ class Head(nn.Module, ABC):
     def mode(self, output: Tensor) -> Tensor:
         """The most probable action, `[..., A]` (no action axis when discrete)."""
 
-    @abstractmethod
     def sample(self, output: Tensor, noise: Tensor) -> Tensor:
         """An action made from `noise`: standard normal `[..., A]`, or uniform in [0, 1) `[...]` when discrete."""
+        return self.action(self.draw(output, noise))
+
+    @abstractmethod
+    def draw(self, output: Tensor, noise: Tensor) -> Tensor:
+        """What an action is made from, before it is brought into the space: a normal vector, or a number."""
+
+    @abstractmethod
+    def action(self, drawn: Tensor) -> Tensor:
+        """The action in the space."""
+
+    @abstractmethod
+    def drawn_log_prob(self, output: Tensor, drawn: Tensor) -> Tensor:
+        """Log density or probability of what was drawn, `[...]`: ratios of it are those of the actions."""
+
+    @abstractmethod
+    def entropy(self, output: Tensor) -> Tensor:
+        """Entropy of what is drawn, nats, `[...]`."""
 
     @abstractmethod
     def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
@@ -57,6 +73,19 @@ class _Continuous(Head):
         scaled = self.low + (self.high - self.low) * 0.5 * (unit.clamp(-1, 1) + 1)
         return scaled.clamp(self.low, self.high)  # rounding may go beyond a bound
 
+    def draw(self, output: Tensor, noise: Tensor) -> Tensor:
+        """Mean + std * noise, before clip or tanh."""
+        return output + self.log_std.exp() * noise
+
+    def drawn_log_prob(self, output: Tensor, drawn: Tensor) -> Tensor:
+        """That of the normal."""
+        return self._normal_log_prob(output, drawn)
+
+    def entropy(self, output: Tensor) -> Tensor:
+        """That of the normal, before clip or tanh: the deviations are the same everywhere."""
+        total = (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
+        return total.expand(output.shape[:-1])
+
     def _unit(self, action: Tensor) -> Tensor:
         return 2 * (action - self.low) / (self.high - self.low) - 1
 
@@ -72,9 +101,9 @@ class GaussianHead(_Continuous):
         """Mean, clipped."""
         return self._scale(output)
 
-    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
-        """Mean + std * noise, clipped."""
-        return self._scale(output + self.log_std.exp() * noise)
+    def action(self, drawn: Tensor) -> Tensor:
+        """Clipped."""
+        return self._scale(drawn)
 
     def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
         """Density of the unclipped normal, in the units where the range is [-1, 1]."""
@@ -92,9 +121,9 @@ class SquashedHead(_Continuous):
         """Tanh of the mean."""
         return self._scale(torch.tanh(output))
 
-    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
-        """tanh(mean + std * noise)."""
-        return self._scale(torch.tanh(output + self.log_std.exp() * noise))
+    def action(self, drawn: Tensor) -> Tensor:
+        """Its tanh."""
+        return self._scale(torch.tanh(drawn))
 
     def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
         """Density in the units where the range is [-1, 1]."""
@@ -118,11 +147,24 @@ class CategoricalHead(Head):
         """The command with the largest output."""
         return output.argmax(-1) + self.start
 
-    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+    def draw(self, output: Tensor, noise: Tensor) -> Tensor:
         """Inverse of the cumulative probability at `noise`."""
         cumulative = output.softmax(-1).cumsum(-1)
         index = (cumulative <= noise[..., None]).sum(-1)
-        return index.clamp(max=self.outputs - 1) + self.start
+        return index.clamp(max=self.outputs - 1)
+
+    def action(self, drawn: Tensor) -> Tensor:
+        """The command with this number."""
+        return drawn + self.start
+
+    def drawn_log_prob(self, output: Tensor, drawn: Tensor) -> Tensor:
+        """Log softmax."""
+        return self.log_prob(output, drawn + self.start)
+
+    def entropy(self, output: Tensor) -> Tensor:
+        """Of the softmax."""
+        log_p = output.log_softmax(-1)
+        return -(log_p.exp() * log_p).sum(-1)
 
     def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
         """Log softmax."""

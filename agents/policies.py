@@ -13,11 +13,11 @@ from neuroctl.contracts import Spaces
 from neuroctl.errors import NeuroctlError
 from neuroctl.policy import Policy, State
 
-from .cells import GRU, LSTM, LTC, RNN, Cell, CfC, FeedForward, wired
+from .cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward, wired
 from .connectivity import LowRankSparse
 from .encoders import make_encoder
 from .heads import Head, make_head
-from .imitation_config import ImitationConfig
+from .policy_config import PolicyConfig
 from .wiring import Wiring
 
 
@@ -78,7 +78,7 @@ class CellPolicy(Policy):
         return self.readout(y), state
 
 
-def _recurrent(config: ImitationConfig, seed: int) -> LowRankSparse | None:
+def _recurrent(config: PolicyConfig, seed: int) -> LowRankSparse | None:
     """The specification of the recurrent weights, or None when they are dense."""
     if config.rank is None and config.sparsity is None:
         return None
@@ -86,45 +86,60 @@ def _recurrent(config: ImitationConfig, seed: int) -> LowRankSparse | None:
     return LowRankSparse(config.hidden_size, rank, config.sparsity or 0.0, seed=seed)
 
 
-def make_cfc(config: ImitationConfig, seed: int) -> Cell:
+def make_cfc(config: PolicyConfig, seed: int) -> Cell:
     """CfC without a backbone."""
     mode, recurrent = config.cfc_mode or "default", _recurrent(config, seed)
     return CfC(config.features, config.hidden_size, mode=mode, backbone_units=0, recurrent=recurrent)
 
 
-def make_lstm(config: ImitationConfig, seed: int) -> Cell:
+def make_lstm(config: PolicyConfig, seed: int) -> Cell:
     """LSTM."""
     return LSTM(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
 
 
-def make_gru(config: ImitationConfig, seed: int) -> Cell:
+def make_gru(config: PolicyConfig, seed: int) -> Cell:
     """GRU."""
     return GRU(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
 
 
-def make_rnn(config: ImitationConfig, seed: int) -> Cell:
+def make_rnn(config: PolicyConfig, seed: int) -> Cell:
     """Plain recurrent network."""
     return RNN(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
 
 
-def make_ltc(config: ImitationConfig, seed: int) -> Cell:
+def make_ltc(config: PolicyConfig, seed: int) -> Cell:
     """LTC."""
     return LTC(config.features, config.hidden_size, recurrent=_recurrent(config, seed))
 
 
-def make_ncp(config: ImitationConfig, seed: int, outputs: int) -> Cell:
+def make_ncp(config: PolicyConfig, seed: int, outputs: int) -> Cell:
     """CfC with the wiring of a neural circuit policy, which has a motor neuron for each output."""
     sparsity = 0.5 if config.sparsity is None else config.sparsity
     wiring = Wiring.auto(config.features, config.hidden_size, outputs, sparsity, seed)
     return wired(CfC, wiring, mode=config.cfc_mode or "default", backbone_units=0)
 
 
-def make_mlp(config: ImitationConfig, seed: int) -> Cell:
+def make_elstm(config: PolicyConfig, seed: int) -> Cell:
+    """Element-wise LSTM."""
+    return ELSTM(config.features, config.hidden_size, forget_bias=config.forget_bias or 0.0)
+
+
+def make_rtu(config: PolicyConfig, seed: int) -> Cell:
+    """Recurrent trace units."""
+    return RTU(config.features, config.hidden_size)
+
+
+def make_lru(config: PolicyConfig, seed: int) -> Cell:
+    """Linear recurrent units."""
+    return LRU(config.features, config.hidden_size)
+
+
+def make_mlp(config: PolicyConfig, seed: int) -> Cell:
     """Feed-forward layer over the last `frame_stack` inputs."""
     return FeedForward(config.features, config.hidden_size, frame_stack=config.frame_stack or 1)
 
 
-def make_cell(config: ImitationConfig, seed: int, outputs: int) -> Cell:
+def make_cell(config: PolicyConfig, seed: int, outputs: int) -> Cell:
     """The registered cell of a configuration.
 
     A factory is called as `make(config, seed)`; one with a parameter `outputs` also gets the number of outputs that
@@ -138,7 +153,7 @@ def make_cell(config: ImitationConfig, seed: int, outputs: int) -> Cell:
     return cell
 
 
-def make_policy(config: ImitationConfig, spaces: Spaces, seed: int) -> CellPolicy:
+def make_policy(config: PolicyConfig, spaces: Spaces, seed: int) -> CellPolicy:
     """The policy of a configuration for an environment's spaces."""
     head = make_head(spaces.action, config.head)
     encoder = make_encoder(spaces.observation, config.features)

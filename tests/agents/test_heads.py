@@ -159,3 +159,23 @@ def test_a_space_gets_the_head_that_suits_it():
 def test_spaces_without_a_head_are_refused(space, kind):
     with pytest.raises(NeuroctlError, match="head for actions|must be a bounded vector"):
         make_head(space, kind)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "squashed"])
+def test_what_is_drawn_has_the_density_and_entropy_of_the_normal(kind):
+    head, output = spread(make_head(BOX, kind)), torch.randn(4, 3)
+    drawn = head.draw(output, torch.randn(4, 3))
+    normal = Independent(Normal(output, head.log_std.exp()), 1)
+    torch.testing.assert_close(head.drawn_log_prob(output, drawn), normal.log_prob(drawn))
+    torch.testing.assert_close(head.entropy(output), normal.entropy())
+    inside = make_head(spaces.Box(-100, 100, (3,)), "gaussian")
+    torch.testing.assert_close(inside.action(0.01 * drawn), drawn)
+
+
+def test_what_is_drawn_of_commands_has_their_probability_and_entropy():
+    head, output = CategoricalHead(DISCRETE), torch.randn(6, 5)
+    drawn = head.draw(output, torch.rand(6))
+    categorical = Categorical(logits=output)
+    torch.testing.assert_close(head.drawn_log_prob(output, drawn), categorical.log_prob(drawn))
+    torch.testing.assert_close(head.entropy(output), categorical.entropy())
+    assert torch.equal(head.action(drawn), drawn - 2)
