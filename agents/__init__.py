@@ -4,6 +4,8 @@ from neuroctl.registry import agents, cells, rules
 
 agents.register("imitation", "neuroctl.agents.imitation:ImitationAgent", "behaviour cloning and DAgger on sequences")
 
+agents.register("actor-critic", "neuroctl.agents.actor_critic:ActorCriticAgent", "recurrent actor-critic, exact RTRL")
+
 agents.register("spore", "neuroctl.agents.spore:SporeAgent", "spiking network whose synapses learn at every step")
 
 rules.register("synaptic-sampling", "neuroctl.agents.spiking.rules:synaptic_sampling", "reward-based, as in SPORE")

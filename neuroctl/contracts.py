@@ -61,9 +61,12 @@ class Agent(ABC):
     Attributes:
         offline: learns from recorded data: training calls only `update`.
         continues_across_episodes: recurrent state is kept when an episode ends (plastic synapses).
+        learning: `update` is called after every step; set before `begin` by whoever drives the loop. A learner that
+            explores does so only then.
     """
 
     offline: bool = False
+    learning: bool = False
     continues_across_episodes: bool = False
 
     @abstractmethod

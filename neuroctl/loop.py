@@ -87,6 +87,7 @@ class ClosedLoop:
             learning: the agent's `state_dict` that it begins with, learning on from there; it does not learn when None.
         """
         with self.listening():
+            self.agent.learning = learning is not None
             self.begin(seed, seeds)
             if learning is not None:
                 self.agent.load_state_dict(learning)

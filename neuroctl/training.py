@@ -232,6 +232,7 @@ class _Trainer:
     def _make_loop(self) -> ClosedLoop:
         env = make_env(self.config.env.id, self.config.num_envs or NUM_ENVS, self.config.env.kwargs())
         loop = ClosedLoop(env, self.agent, self.listeners, dump=self.run.path / "dump")
+        self.agent.learning = True
         loop.begin(self.config.seed)
         return loop
 
