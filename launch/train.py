@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from neuroctl import registry
-from neuroctl.config import TrainConfig
+from neuroctl.agents.spore_config import SporeConfig
+from neuroctl.config import TrainConfig, parse_options
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch.program import parse, run, shown
 
@@ -54,7 +55,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     preset, *rest = arguments
     default = registry.presets.load(preset)()
     parsed = parse(Arguments, rest, f"train {preset}", Arguments(default))
-    return _train(parsed.config, out=parsed.out)
+    return _train(_with_rule_options(parsed.config, default), out=parsed.out)
+
+
+def _with_rule_options(config: TrainConfig, default: TrainConfig) -> TrainConfig:
+    """The options of a learning rule given beside those of the preset; another rule begins with none."""
+    agent, preset = config.agent, default.agent
+    if not isinstance(agent, SporeConfig) or not isinstance(preset, SporeConfig):
+        return config
+    given = agent.rule_options
+    if agent.rule != preset.rule:
+        given = () if given == preset.rule_options else given
+    elif given:
+        names = parse_options(given)
+        given = (*(text for text in preset.rule_options if text.partition("=")[0] not in names), *given)
+    return replace(config, agent=replace(agent, rule_options=given))
 
 
 def _train(config: TrainConfig | None, *, resume: Path | None = None, out: Path | None = None) -> int:

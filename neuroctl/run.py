@@ -68,7 +68,10 @@ class Run:
         except (TypeError, ValueError) as error:
             raise NeuroctlError(f"this configuration cannot be written as JSON: {error}") from None
         if train_config_from_json(read) != config:
-            raise NeuroctlError(f"this configuration cannot be written as one of preset {config.preset!r}")
+            raise NeuroctlError(
+                f"this configuration cannot be written as one of preset {config.preset!r}; with an environment or "
+                "agent of another kind it needs a registered preset of its own (CONTRIBUTING.md)"
+            )
         stamp = time.strftime("%Y%m%d-%H%M%S")
         path = out or Path("runs") / config.preset / f"{stamp}-s{config.seed}"
         if not is_unused(path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from . import registry
 from .adapters import DenseFinalObs, NextStepToSameStep
-from .checks import checked_integer, shown
+from .checks import checked_integer, is_number, shown
 from .contracts import Spaces
 from .errors import NeuroctlError, UnknownNameError
 from .shift import parse_shift, shift_stack
@@ -196,10 +197,26 @@ def _to_contract(env: Vector, env_id: str) -> Vector:
 
 
 def spaces_of(env: Vector) -> Spaces:
-    """The spaces of one row, and the control step: the environment's `control_dt_s`, or one over its frame rate."""
-    fps = env.metadata.get("render_fps")
-    dt_s = getattr(env.unwrapped, "control_dt_s", 1 / fps if fps else None)
-    return Spaces(env.single_observation_space, env.single_action_space, dt_s)
+    """The spaces of one row, and the control step: the environment's `control_dt_s`, or one over its frame rate.
+
+    Raises:
+        NeuroctlError: the environment says a control step that is no time.
+    """
+    return Spaces(env.single_observation_space, env.single_action_space, _control_dt_s(env))
+
+
+def _control_dt_s(env: Vector) -> float | None:
+    base, fps = env.unwrapped, env.metadata.get("render_fps")
+    dt_s = getattr(base, "control_dt_s", None)
+    if dt_s is None and isinstance(base, gym.vector.SyncVectorEnv):  # somebody's single environments, row by row
+        dt_s = getattr(base.envs[0].unwrapped, "control_dt_s", None)
+    if dt_s is None and is_number(fps) and fps:
+        dt_s = 1 / fps
+    if dt_s is not None and not (is_number(dt_s) and 0 < dt_s < math.inf):
+        raise NeuroctlError(
+            f"the environment's control step control_dt_s must be a number of seconds > 0, got {dt_s!r}"
+        )
+    return dt_s
 
 
 def _find(env: Vector, name: str) -> Any:

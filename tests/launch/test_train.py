@@ -1,10 +1,12 @@
 """`neuroctl train`: presets with overrides, resuming, exit codes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from neuroctl.config import parse_options
 from neuroctl.launch.cli import main
 from neuroctl.metrics import TIME_FIELDS
 from neuroctl.run import Run, tree_hash
@@ -80,3 +82,31 @@ def test_a_loss_that_is_nan_is_one_line_after_the_progress(tmp_path, capsys):
     assert main(["train", "lane-lstm", *OPTIONS.split(), *bad, "--out", str(tmp_path / "run")]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ") and "last good checkpoint: step" in last and "updates.json" in last
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ([], {"episode_length": 300, "gradient_scale": 0.1, "prior_precision": 0.25, "initial": (1.0, 0.5)}),
+        (
+            ["--agent.rule-options", "gradient_scale=0.2", "max_param=4"],
+            {
+                "episode_length": 300,
+                "prior_precision": 0.25,
+                "initial": (1.0, 0.5),
+                "gradient_scale": 0.2,
+                "max_param": 4,
+            },
+        ),
+        (["--agent.rule-options"], {}),
+        (["--agent.rule", "r-stdp"], {}),
+        (["--agent.rule", "r-stdp", "--agent.rule-options", "a_minus=0"], {"a_minus": 0}),
+    ],
+)
+def test_options_of_a_rule_stand_beside_those_of_the_preset(
+    given: list[str], wanted: dict[str, object], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "spore-ball-sums", "--num-envs", "1", "--steps", "1", "--out", str(out), *given]) == 0
+    agent: Any = Run(out).config.agent
+    assert parse_options(agent.rule_options) == wanted

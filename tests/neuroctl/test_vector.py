@@ -278,3 +278,32 @@ def test_a_stack_of_shifts_is_a_list_of_strings(shifts: Any) -> None:
         make_env(POINT, 1, {}, shifts)
     with pytest.raises(NeuroctlError, match="shifts must be a list of strings such as"):
         evaluate("expert", env_id=POINT, shifts=shifts)
+
+
+class Pendular(gym.Env[Any, Any]):
+    """Somebody's environment that says its control step, or not."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    def __init__(self, control_dt_s: Any = None) -> None:
+        if control_dt_s is not None:
+            self.control_dt_s = control_dt_s
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def test_a_single_environment_says_its_control_step() -> None:
+    def found(*arguments: Any) -> float | None:
+        env: Any = gym.vector.SyncVectorEnv([lambda: Pendular(*arguments)] * 2)
+        return spaces_of(env).control_dt_s
+
+    assert found(0.04) == 0.04
+    assert found() is None
+    for wrong in (0.0, -0.02, float("nan"), float("inf"), "20 ms"):
+        with pytest.raises(NeuroctlError, match="the control step control_dt_s must be a number of seconds > 0, got"):
+            found(wrong)
