@@ -25,6 +25,20 @@ gym.register(
     vector_entry_point="neuroctl.envs.water_maze:WaterMazeVector",
 )
 
+for _name, _module, _class in (
+    ("NonMatch-v0", "memory", "NonMatch"),
+    ("TMaze-v0", "t_maze", "TMaze"),
+    ("NParity-v0", "memory", "NParity"),
+    ("Copy-v0", "memory", "Copy"),
+    ("CartPole-v1", "classic_control", "CartPole"),
+    ("Pendulum-v1", "classic_control", "Pendulum"),
+):
+    gym.register(
+        id=f"neuroctl/{_name}",
+        entry_point=f"neuroctl.envs.{_module}:{_class}",
+        vector_entry_point=f"neuroctl.envs.{_module}:{_class}Vector",
+    )
+
 for _task in (
     *("HalfCheetah-v5", "Walker2d-v5", "Hopper-v5", "Swimmer-v5", "Ant-v5", "Humanoid-v5", "HumanoidStandup-v5"),
     *("InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Reacher-v5", "Pusher-v5"),

@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .episode_vector import Floats
 from .plain_render import INK, blank, draw_rod
-from .plain_vector import Floats, Inputs, PlainVector
+from .plain_vector import Inputs, PlainVector
 from .single_env import SingleEnv
 from .vector_tools import require
 
@@ -55,7 +56,7 @@ class CartPoleVector(PlainVector):
     ) -> None:
         require("observe_velocity", observe_velocity, (True, False))
         self._kept = [0, 1, 2, 3] if observe_velocity else [0, 2]
-        high = np.float32([2 * MOST_X_M, np.inf, 2 * MOST_TILT_RAD, np.inf])[self._kept]
+        high = np.array([2 * MOST_X_M, np.inf, 2 * MOST_TILT_RAD, np.inf], np.float32)[self._kept]
         super().__init__(
             num_envs,
             max_steps,
@@ -85,7 +86,8 @@ class CartPoleVector(PlainVector):
     def expert_action(self) -> NDArray[np.int64]:
         """A push `[B]` to the side to which the pole falls, by linear feedback of the whole state."""
         x, x_dot, angle, angle_dot = self.variables["state"].T
-        return (angle + 0.3 * angle_dot + 0.05 * x + 0.1 * x_dot > 0).astype(np.int64)
+        right: NDArray[np.int64] = (angle + 0.3 * angle_dot + 0.05 * x + 0.1 * x_dot > 0).astype(np.int64)
+        return right
 
     def _figures(self, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         state = self.variables["state"][rows]
@@ -128,7 +130,7 @@ class PendulumVector(PlainVector):
         render_mode: str | None = None,
     ) -> None:
         require("observe_velocity", observe_velocity, (True, False))
-        high = np.float32([1, 1, MAX_SPEED] if observe_velocity else [1, 1])
+        high = np.array([1, 1, MAX_SPEED][: 3 if observe_velocity else 2], np.float32)
         most = np.pi**2 + 0.1 * MAX_SPEED**2 + 0.001 * MAX_TORQUE**2
         super().__init__(
             num_envs,
@@ -149,7 +151,8 @@ class PendulumVector(PlainVector):
         self.variables["state"][rows] = (2 * drawn - 1) * (np.pi, 1.0)
 
     def _inputs(self, rows: NDArray[np.intp]) -> Inputs:
-        return see_pendulum(self.variables["state"][rows])[:, : self._inputs_space.shape[0]]
+        seen: Inputs = see_pendulum(self.variables["state"][rows])
+        return seen[:, : self._inputs_space.shape[0]].copy()
 
     def _act(self, action: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
         v, reward = self.variables, np.empty(self.num_envs)

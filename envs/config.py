@@ -148,3 +148,81 @@ class GymnasiumTaskConfig(EnvConfig):
     """Gymnasium id."""
     observe_velocity: bool = True
     """Whether the observation keeps its velocities."""
+
+
+@dataclass(frozen=True)
+class PlainConfig(EnvConfig):
+    """What tasks without a physics engine have in common."""
+
+    last_action: bool = False
+    """Whether the last action is observed; where actions do nothing, it is a memory outside the agent."""
+
+
+@dataclass(frozen=True)
+class RewardedConfig(PlainConfig):
+    """What those of them have in common that reward more than an episode's last step."""
+
+    last_reward: bool = False
+    """Whether the last reward is observed; it can tell what a task means to hide."""
+
+
+@dataclass(frozen=True)
+class NonMatchConfig(RewardedConfig):
+    """`neuroctl/NonMatch-v0`."""
+
+    id: str = "neuroctl/NonMatch-v0"
+    """Gymnasium id."""
+    symbols: int = 4
+    """Number of symbols."""
+    delay: int = 20
+    """Longest delay between sample and test, in steps."""
+    random_delay: bool = True
+    """Whether delays are drawn, from half of the longest."""
+    distractors: bool = True
+    """Whether random symbols are shown during the delay."""
+    trials: int = 1
+    """Trials of an episode."""
+
+
+@dataclass(frozen=True)
+class TMazeConfig(RewardedConfig):
+    """`neuroctl/TMaze-v0`."""
+
+    id: str = "neuroctl/TMaze-v0"
+    """Gymnasium id."""
+    corridor: int = 50
+    """Cells before the junction."""
+    max_steps: int | None = None
+    """Steps after which an episode is truncated; absent, 4 (corridor + 1)."""
+
+
+@dataclass(frozen=True)
+class NParityConfig(PlainConfig):
+    """`neuroctl/NParity-v0`."""
+
+    id: str = "neuroctl/NParity-v0"
+    """Gymnasium id."""
+    bits: int = 8
+    """Bits of an episode."""
+
+
+@dataclass(frozen=True)
+class CopyConfig(RewardedConfig):
+    """`neuroctl/Copy-v0`."""
+
+    id: str = "neuroctl/Copy-v0"
+    """Gymnasium id."""
+    length: int = 10
+    """Bits of the pattern."""
+    delay: int = 10
+    """Steps between pattern and recall."""
+
+
+@dataclass(frozen=True)
+class ClassicControlConfig(RewardedConfig):
+    """Gymnasium's `neuroctl/CartPole-v1` and `neuroctl/Pendulum-v1`."""
+
+    id: str = "neuroctl/CartPole-v1"
+    """Gymnasium id."""
+    observe_velocity: bool = True
+    """Whether velocities are observed."""

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError
 
+from .episode_vector import Floats
 from .memory_kernels import answer, figures, write_copy, write_non_match, write_parity
-from .plain_vector import Floats, Inputs, PlainVector
+from .plain_vector import Inputs, PlainVector
 from .single_env import SingleEnv
 from .vector_tools import require
 
@@ -37,8 +38,9 @@ class MemoryVector(PlainVector):
         max_steps: T, of the longest episode.
         low: least values `[D]` of the inputs.
         draws: numbers that an episode needs.
-        worth: the greatest reward of an answer, the least of which is its negative.
-        inputs: see `PlainVector`, as the other options.
+        last_reward: see `PlainVector`.
+        last_action: see `PlainVector`.
+        render_mode: None or `"rgb_array"`.
 
     Attributes:
         variables: state of the rows, `[B, ...]`. `inputs` `[T + 1, D]` float32 and, of each step, `answers` `[T]` int8
@@ -53,14 +55,22 @@ class MemoryVector(PlainVector):
     """Name of the number of those with the right answer 1."""
 
     def __init__(
-        self, num_envs: int, max_steps: int, *, low: Sequence[float], draws: int, worth: float = 1.0, **inputs: Any
+        self,
+        num_envs: int,
+        max_steps: int,
+        *,
+        low: Sequence[float],
+        draws: int,
+        last_reward: bool,
+        last_action: bool,
+        render_mode: str | None,
     ) -> None:
         super().__init__(
             num_envs,
             max_steps,
-            inputs=gym.spaces.Box(np.float32(low), np.ones(len(low), np.float32), dtype=np.float32),
+            inputs=gym.spaces.Box(np.array(low, np.float32), np.ones(len(low), np.float32), dtype=np.float32),
             action=gym.spaces.Discrete(2),
-            rewards=(-worth, worth),
+            rewards=(-1.0, 1.0),
             variables={
                 "inputs": np.zeros((max_steps + 1, len(low)), np.float32),
                 "answers": np.full(max_steps, -1, np.int8),
@@ -77,7 +87,9 @@ class MemoryVector(PlainVector):
             },
             draws=draws,
             control_dt_s=CONTROL_DT_S,
-            **inputs,
+            last_reward=last_reward,
+            last_action=last_action,
+            render_mode=render_mode,
         )
 
     def _inputs(self, rows: NDArray[np.intp]) -> Inputs:
@@ -93,7 +105,8 @@ class MemoryVector(PlainVector):
         """The right answers `[B]`; 0 where nothing is asked."""
         now = np.minimum(self.steps, self.max_steps - 1)
         answers = self.variables["answers"][np.arange(self.num_envs), now]
-        return np.maximum(answers, 0).astype(np.int64)
+        right: NDArray[np.int64] = np.maximum(answers, 0).astype(np.int64)
+        return right
 
     def _figures(self, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
         v = self.variables
@@ -101,10 +114,6 @@ class MemoryVector(PlainVector):
         names = self.counted, "correct", self.ones, f"correct_{self.ones}"
         said: dict[str, NDArray[Any]] = {name: counts[k].copy() for k, name in enumerate(names)}
         return {**said, "balanced_accuracy": accuracy, "success": success}
-
-    def _into(self, rows: NDArray[np.intp], drawn: Floats) -> tuple[Any, ...]:
-        """What the writers of episodes begin with."""
-        return rows, drawn, self.variables["inputs"], self.variables["answers"], self.variables["worth"]
 
 
 class NonMatchVector(MemoryVector):
@@ -117,7 +126,7 @@ class NonMatchVector(MemoryVector):
         random_delay: whether the delay is drawn from delay / 2 (rounded up) to delay in every trial, or always delay.
         distractors: whether random symbols are shown during the delay.
         trials: per episode.
-        last_reward: whether the last reward is observed; see `PlainVector` for what it tells.
+        last_reward: whether the last reward is observed (of several trials); see `PlainVector` for what it tells.
         last_action: whether the last action is observed; likewise.
         render_mode: None or `"rgb_array"`.
     """
@@ -142,8 +151,9 @@ class NonMatchVector(MemoryVector):
         require("random_delay", random_delay, (True, False))
         require("distractors", distractors, (True, False))
         self._trials = checked_integer("trials", trials, 1, MOST_STEPS // 3)
+        _check_last_reward(last_reward, "trials", self._trials)
         steps = _checked_steps(self._trials * (longest + 2), {"trials": self._trials, "delay": longest})
-        self._delays_allowed = (longest + 1) // 2 if random_delay else longest, longest
+        self._shortest, self._longest = (longest + 1) // 2 if random_delay else longest, longest
         self._distractors = distractors
         super().__init__(
             num_envs,
@@ -156,9 +166,9 @@ class NonMatchVector(MemoryVector):
         )
 
     def _begin(self, rows: NDArray[np.intp], drawn: Floats) -> None:
-        numbers = drawn.reshape(len(rows), self._trials, -1)
-        options = *self._delays_allowed, self._symbols, self._distractors
-        write_non_match(*self._into(rows, numbers), self.variables["length"], *options)
+        v, numbers = self.variables, drawn.reshape(len(rows), self._trials, -1)
+        options = self._shortest, self._longest, self._symbols, self._distractors
+        write_non_match(rows, numbers, v["inputs"], v["answers"], v["worth"], v["length"], *options)
 
 
 class NParityVector(MemoryVector):
@@ -167,8 +177,8 @@ class NParityVector(MemoryVector):
     Args:
         num_envs: B.
         bits: N, bits of an episode.
-        last_reward: whether the last reward is observed; see `PlainVector` for what it tells.
-        last_action: whether the last action is observed; likewise.
+        last_action: whether the last action is observed; see `PlainVector` for what it tells. (There is no option for
+            the last reward: an episode has one, in its last step.)
         render_mode: None or `"rgb_array"`.
     """
 
@@ -179,16 +189,22 @@ class NParityVector(MemoryVector):
         num_envs: int = 1,
         *,
         bits: int = 8,
-        last_reward: bool = False,
         last_action: bool = False,
         render_mode: str | None = None,
     ) -> None:
         bits = checked_integer("bits", bits, 1, MOST_STEPS - 1)
-        inputs = {"last_reward": last_reward, "last_action": last_action, "render_mode": render_mode}
-        super().__init__(num_envs, bits + 1, low=[-1.0, 0.0], draws=bits, **inputs)
+        super().__init__(
+            num_envs,
+            bits + 1,
+            low=[-1.0, 0.0],
+            draws=bits,
+            last_reward=False,
+            last_action=last_action,
+            render_mode=render_mode,
+        )
 
     def _begin(self, rows: NDArray[np.intp], drawn: Floats) -> None:
-        write_parity(*self._into(rows, drawn))
+        write_parity(rows, drawn, self.variables["inputs"], self.variables["answers"], self.variables["worth"])
 
 
 class CopyVector(MemoryVector):
@@ -217,12 +233,21 @@ class CopyVector(MemoryVector):
     ) -> None:
         length = checked_integer("length", length, 1, MOST_STEPS // 2)
         self._delay = checked_integer("delay", delay, 0, MOST_STEPS - 2)
+        _check_last_reward(last_reward, "length", length)
         steps = _checked_steps(2 * length + self._delay, {"length": length, "delay": self._delay})
-        inputs = {"last_reward": last_reward, "last_action": last_action, "render_mode": render_mode}
-        super().__init__(num_envs, steps, low=[-1.0, 0.0, 0.0], draws=length, **inputs)
+        super().__init__(
+            num_envs,
+            steps,
+            low=[-1.0, 0.0, 0.0],
+            draws=length,
+            last_reward=last_reward,
+            last_action=last_action,
+            render_mode=render_mode,
+        )
 
     def _begin(self, rows: NDArray[np.intp], drawn: Floats) -> None:
-        write_copy(*self._into(rows, drawn), self._delay)
+        v = self.variables
+        write_copy(rows, drawn, v["inputs"], v["answers"], v["worth"], self._delay)
 
 
 class NonMatch(SingleEnv):
@@ -298,3 +323,13 @@ def _checked_steps(steps: int, options: Mapping[str, int]) -> int:
         given = " and ".join(f"{name} {value}" for name, value in options.items())
         raise NeuroctlError(f"{given} make episodes of {steps} steps; allowed: up to {MOST_STEPS}")
     return steps
+
+
+def _check_last_reward(last_reward: Any, name: str, questions: int) -> None:
+    """Refuse to show the last reward where only the last step of an episode has one.
+
+    Raises:
+        NeuroctlError: the option called `name` makes a single question.
+    """
+    if last_reward is True and questions == 1:
+        raise NeuroctlError(f"last_reward needs {name} of 2 or more: a single answer is rewarded in the last step")

@@ -13,10 +13,14 @@ def write_non_match(rows, drawn, inputs, answers, worth, lengths, shortest, long
     """Trials of delayed non-match to sample, one after the other.
 
     Args:
-        rows, inputs, answers, worth: see the head of this module; S + 1 inputs, the last one marks.
+        rows: see the head of this module, as for `answers` and `worth`.
         drawn: `[len(rows), trials, 4 + longest]`.
+        inputs: S + 1, the last one marks.
+        answers: 1 for a non-match.
+        worth: always 1.
         lengths: steps of the episodes `[B]`, overwritten.
-        shortest, longest: delay in steps.
+        shortest: shortest delay in steps.
+        longest: longest delay in steps.
         symbols: S.
         distractors: whether delays show symbols.
     """
@@ -76,8 +80,11 @@ def answer(action, steps, answers, worth, lengths, asked, right, reward, over): 
     Args:
         action: of the step, `[B]`.
         steps: of the episodes so far `[B]`.
-        answers, worth, lengths: of the episodes.
-        asked, right: counts `[B, 2]`, brought up to date.
+        answers: right ones `[B, T]`, -1 where nothing is asked.
+        worth: rewards of these `[B, T]`.
+        lengths: steps of the episodes altogether `[B]`.
+        asked: how often each was the right answer `[B, 2]`, brought up to date.
+        right: how often it was given then `[B, 2]`, brought up to date.
         reward: `[B]`, overwritten where something is asked.
         over: `[B]`, overwritten: the episode ends with this step.
     """
@@ -102,8 +109,10 @@ def figures(rows, steps, lengths, asked, right):  # type: ignore[no-untyped-def]
 
     Args:
         rows: `[n]`.
-        steps, lengths: of the episodes so far and altogether `[B]`.
-        asked, right: counts `[B, 2]`.
+        steps: of the episodes so far `[B]`.
+        lengths: of the episodes altogether `[B]`.
+        asked: how often each was the right answer `[B, 2]`.
+        right: how often it was given then `[B, 2]`.
     """
     counts = np.empty((4, len(rows)), np.int64)
     accuracy, success = np.zeros(len(rows)), np.empty(len(rows), np.bool_)

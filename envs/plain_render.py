@@ -35,7 +35,8 @@ def draw_rod(frame: Frame, start: tuple[float, float], end: tuple[float, float],
 
     Args:
         frame: `[240, 320, 3]`, changed in place.
-        start, end: x and y in pixels from the picture's centre, y upwards.
+        start: x and y of one end in pixels from the picture's centre, y upwards.
+        end: of the other end.
         half_width: pixels.
     """
     y, x = np.mgrid[119.5:-120:-1, -159.5:160]

@@ -27,14 +27,14 @@ class PlainVector(EpisodeVector):
 
     With `last_reward` the observation ends in the reward of the last step, as it is; with `last_action` in the last
     action as it arrived here, one-hot where actions are discrete. Both are 0 on the first observation of an episode.
-    They can tell what a task means to hide, and are off by default:
+    They are off by default, because they can tell what a task means to hide:
 
     - `last_action` is a memory outside the agent wherever actions do nothing. What an agent did, it sees in the next
       step: without any memory of its own it can keep a running parity (`NParity`, solved so), or carry one bit from
       the sample to the test (`NonMatch`, solved so for two symbols).
     - `last_reward` tells whether an answer was right, and with `last_action` which one was. In `Copy` its size tells
       how many bits of that value the pattern has; in `TMaze` it tells a bump from a step; in `Pendulum` it depends on
-      the angle and the velocity before the step. In `CartPole` it is 1 in every step and tells nothing.
+      the angle and the velocity before the step. In `CartPole` it is 1 in every step and tells nothing new.
 
     Args:
         num_envs: B.
@@ -79,8 +79,8 @@ class PlainVector(EpisodeVector):
         low, high = [inputs.low], [inputs.high]
         if last_reward:
             self._defaults["last_reward"] = np.zeros(1, np.float32)
-            low.append(np.float32([rewards[0]]))
-            high.append(np.float32([rewards[1]]))
+            low.append(np.array(rewards[:1], np.float32))
+            high.append(np.array(rewards[1:], np.float32))
         if last_action:
             bounds = _action_bounds(action)
             self._defaults["last_action"] = np.zeros(bounds[0].shape, np.float32)

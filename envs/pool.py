@@ -36,7 +36,7 @@ COMMANDS = np.array([[1.0, 0.0], [0.5, 1.0], [0.5, -1.0]]) * [MAX_SPEED_M_S, MAX
 """Speed (m/s) and turn rate (rad/s) of the discrete commands forward, left, right."""
 
 _MASS_KG, _INERTIA = 1.0, 1e-3
-_LANE_M, _POINT_M = 0.19, 0.1
+_LANE_M, _POINT_M = 0.2, 0.1
 """Distance of neighbouring rings of the search path, less than the platform is wide; and of points on them."""
 
 

@@ -9,7 +9,7 @@ from numba import njit
 
 from .pool import CONTROL_DT_S, MAX_SPEED_M_S, MAX_TURN_RAD_S, PLATFORM_M
 
-PASSED_M = 0.05
+PASSED_M = 0.08
 """A point of the search path that was this near has been passed."""
 STEER_HZ = 5.0
 """Turn rate per angle between heading and aim, of the experts."""
@@ -17,7 +17,7 @@ _SWIMS, RESTS, MOVES = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)
-def count_step(qpos, platforms, path, rest_steps, trial_steps, first_steps, later_steps, goals, rest, waypoint, arrived):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def count_step(qpos, platforms, path, rest_steps, counts, rest, waypoint, arrived):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Count a control step of every trial.
 
     Args:
@@ -25,17 +25,16 @@ def count_step(qpos, platforms, path, rest_steps, trial_steps, first_steps, late
         platforms: their centres, m, `[n, 2]`.
         path: the search path `[k, 2]`, m.
         rest_steps: control steps on the platform after each arrival.
-        trial_steps: in the water in the running trial, int64 `[n]`; this and what follows is brought up to date.
-        first_steps: of the first trial that ended, `[n]`.
-        later_steps: of all later ones that ended together, `[n]`.
-        goals: platforms reached, `[n]`.
+        counts: int64 `[n]` each, brought up to date like what follows: steps in the water in the running trial, in the
+            first one that ended, in all later ones that ended together, and platforms reached.
         rest: steps left on the platform, `[n]`.
         waypoint: index of the point of the search path that comes next, `[n]`.
         arrived: whether the platform was reached in this step, bool `[n]`.
 
     Returns:
-        What is to be done in each row, int64 `[n]`: nothing, `RESTS` (stop on the platform), `MOVES` (to the next start).
+        What is to be done in each row, int64 `[n]`: nothing, `RESTS` (it stops on the platform), `MOVES` (to a start).
     """
+    trial_steps, first_steps, later_steps, goals = counts
     todo = np.zeros(len(qpos), np.int64)
     for b in range(len(qpos)):
         arrived[b] = False
@@ -96,12 +95,12 @@ def felt_state(qpos, qvel, rest, radius_m, out):  # type: ignore[no-untyped-def]
 def trial_figures(trial_steps, first_steps, later_steps, goals):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Time to the platform in the first trial, and mean over the later ones that ended (s), `[2, n]`.
 
-    As long as the first trial has not ended, its time is that until now; without a later one that ended, NaN.
+    Where no such trial has ended, it is the time of the running one until now.
     """
     out = np.empty((2, len(goals)))
     for b in range(len(goals)):
         out[0, b] = (first_steps[b] if goals[b] > 0 else trial_steps[b]) * CONTROL_DT_S
-        out[1, b] = later_steps[b] / (goals[b] - 1) * CONTROL_DT_S if goals[b] > 1 else np.nan
+        out[1, b] = (later_steps[b] / (goals[b] - 1) if goals[b] > 1 else trial_steps[b]) * CONTROL_DT_S
     return out
 
 
@@ -118,14 +117,14 @@ def aims(platforms, path, waypoint, known):  # type: ignore[no-untyped-def]  # n
 def steering(qpos, aim):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Speed (m/s) and turn rate (rad/s) towards `aim` `[n, 2]`, float32 `[n, 2]`.
 
-    Full speed where it heads there, none where it has to turn by 90 degrees or more.
+    The speed is the greatest times cos(angle)^3, 0 from 90 degrees on; with a higher one it would circle about the aim.
     """
     out = np.empty((len(qpos), 2), np.float32)
     for b in range(len(qpos)):
         cos, sin = np.cos(qpos[b, 2]), np.sin(qpos[b, 2])
         x, y = aim[b, 0] - qpos[b, 0], aim[b, 1] - qpos[b, 1]
         angle = np.arctan2(y * cos - x * sin, x * cos + y * sin)
-        out[b, 0] = MAX_SPEED_M_S * max(np.cos(angle), 0.0)
+        out[b, 0] = MAX_SPEED_M_S * max(np.cos(angle), 0.0) ** 3
         out[b, 1] = min(max(STEER_HZ * angle, -MAX_TURN_RAD_S), MAX_TURN_RAD_S)
     return out
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -27,7 +28,7 @@ SLOPE = 0.75
 """Height over distance at the upper edge of the view; the lower edge is the water line."""
 WALL_HEIGHT = 0.5
 """Of the wall above the water."""
-WALL_GREY, ROOM_GREY = 0.6, 0.3
+WALL_GREY, ROOM_GREY = 153 / 255, 77 / 255
 CUES = ("black", "white", "stripes", "halves")
 """In the east (x > 0), north, west and south: black, white, five upright stripes, white above black."""
 CUE_RAD = float(np.deg2rad(20))
@@ -36,7 +37,7 @@ AZIMUTHS, HEIGHTS = 512, 64
 """Cells of the wall's picture, all around from -180 degrees and from the water to the rim."""
 
 
-def wall_grey(azimuth: Floats, height: Floats, cues: int) -> Floats:
+def wall_grey(azimuth: NDArray[Any], height: NDArray[Any], cues: int) -> Floats:
     """Grey values of the wall at azimuths (rad) and heights (shares of its own), with the first `cues` of `CUES`."""
     grey = np.full(np.broadcast(azimuth, height).shape, WALL_GREY)
     inside = (height > 0.1) & (height < 0.9)

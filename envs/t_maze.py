@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from neuroctl.checks import checked_integer
 
+from .episode_vector import Floats
 from .memory import CONTROL_DT_S, MOST_STEPS
-from .plain_vector import Floats, Inputs, PlainVector
+from .plain_vector import Inputs, PlainVector
 from .single_env import SingleEnv
 
 FORWARD, LEFT, RIGHT = 0, 1, 2
@@ -53,7 +54,7 @@ class TMazeVector(PlainVector):
         super().__init__(
             num_envs,
             4 * (self._corridor + 1) if max_steps is None else max_steps,
-            inputs=gym.spaces.Box(np.float32([-1, 0, 0]), np.ones(3, np.float32), dtype=np.float32),
+            inputs=gym.spaces.Box(np.array([-1, 0, 0], np.float32), np.ones(3, np.float32), dtype=np.float32),
             action=gym.spaces.Discrete(3),
             rewards=(-1.0, 1.0),
             variables={
@@ -109,7 +110,8 @@ class TMaze(SingleEnv):
     is truncated after `max_steps`. The expert earns 1 in K + 1 steps; who walks straight on without a memory of the cue
     earns 0 on average, with half of the turns right.
 
-    Info: `success`, whether the episode ended with the right turn; `bumps` so far; `cell`, 0 to K, K + 1 after the turn.
+    Info: `success`, whether the episode ended with the right turn; `bumps` so far; `cell`, 0 to K, or K + 1 after the
+    turn.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -48,6 +48,8 @@ from .vector_tools import require
 RETINA_SIZE = (8, 32)
 """Where none is chosen."""
 LONGEST_REST_S = 60.0
+COUNTS = ("trial_steps", "first_steps", "later_steps", "goals")
+"""Task variables: steps in the water in the running trial, the first one, the later ones; platforms reached."""
 FELT = 8
 """Numbers of the observation `"state"`, without the last reward."""
 
@@ -116,10 +118,7 @@ class WaterMazeVector(MujocoTask):
             max_steps=max_steps,
             variables={
                 "platform_m": np.zeros(2),
-                "trial_steps": np.int64(0),
-                "first_steps": np.int64(0),
-                "later_steps": np.int64(0),
-                "goals": np.int64(0),
+                **dict.fromkeys(COUNTS, np.int64(0)),
                 "rest": np.int64(0),
                 "waypoint": np.int64(0),
                 "arrived": np.bool_(False),
@@ -150,9 +149,9 @@ class WaterMazeVector(MujocoTask):
         return controls
 
     def _advance_task(self, batch: Batch, action: NDArray[Any]) -> None:
-        names = ("trial_steps", "first_steps", "later_steps", "goals", "rest", "waypoint", "arrived")
-        changed = (batch[name] for name in names)
-        todo = count_step(batch.qpos, batch["platform_m"], self._path, self._rest_steps, *changed)
+        counts = tuple(batch[name] for name in COUNTS)
+        more = (self._rest_steps, counts, batch["rest"], batch["waypoint"], batch["arrived"])
+        todo = count_step(batch.qpos, batch["platform_m"], self._path, *more)
         if not todo.any():
             return
         for b in np.flatnonzero(todo == MOVES).tolist():
@@ -209,8 +208,8 @@ class WaterMaze(SingleEnv):
     are the same in every episode.
 
     Info: `trials` that began, and `goals`, how often the platform was reached; `first_trial_s`, the time to the
-    platform in the first trial (until now, where it has not ended), and `later_trials_s`, the mean over the later ones
-    that ended (NaN without one), both without rests; `success`, whether the platform was reached at least once.
+    platform in the first trial, and `later_trials_s`, the mean over the later ones that ended, both without rests (where
+    none has ended, the time of the running trial until now); `success`, whether the platform was reached at least once.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -219,7 +218,7 @@ class WaterMaze(SingleEnv):
 
 def _maze_info(batch: Batch) -> dict[str, NDArray[Any]]:
     goals = batch["goals"]
-    first_s, later_s = trial_figures(batch["trial_steps"], batch["first_steps"], batch["later_steps"], goals)
+    first_s, later_s = trial_figures(*(batch[name] for name in COUNTS))
     return {
         "trials": goals + (batch["rest"] == 0),
         "goals": goals.copy(),

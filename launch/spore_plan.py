@@ -11,6 +11,7 @@ from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
 from neuroctl.launch.populations import PRESETS, TASKS, WITHOUT_LEARNING, Task, run_folder
+from neuroctl.launch.study import Option
 
 FULL_HOURS, SHORT_HOURS = 5.0, 2.0
 
@@ -74,9 +75,10 @@ class Arguments:
     conditions: tuple[str, ...] = ("annealed",)
     """Conditions to run; `all` is every one."""
     hours: float | None = None
-    """Simulated time of each agent, a multiple of half an hour; default that of the condition."""
+    """Simulated time of each agent, a multiple of half an hour; default that of the run that is there, or else of the
+    condition."""
     agents: int | None = None
-    """Agents in a population; default as the condition says."""
+    """Agents in a population; default as in the run that is there, or else as the condition says."""
     seed: int = 100
     """Root seed of the populations."""
     what: Literal["all", "table"] = "all"
@@ -115,6 +117,14 @@ class Arguments:
         )
         return config
 
+    @property
+    def of_runs(self) -> dict[str, Option]:
+        """What `hours` and `agents` are in the configuration of a run."""
+        return {
+            "steps": Option("--hours", presets.SIMULATED_HOUR, given=self.hours is not None),
+            "num_envs": Option("--agents", given=self.agents is not None),
+        }
+
     def folder(self, task: Task, name: str) -> Path:
         """The run of a condition."""
         return run_folder(self.out, task, name, self.seed)
@@ -125,7 +135,4 @@ class Arguments:
 
     def evaluation(self, task: Task, name: str, evaluation: str) -> Path:
         """What a condition's agents, or a scripted player, do in an evaluation."""
-        suffix = f".{evaluation.replace(', ', '-')}.json"
-        if name in CONDITIONS:
-            return self.folder(task, name).with_suffix(suffix)
-        return self.out / task / f"{name}{suffix}"
+        return self.folder(task, name).with_suffix(f".{evaluation.replace(', ', '-')}.json")

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuroctl.config import TrainConfig
+from neuroctl.config import TrainConfig, parse_options, to_json
 from neuroctl.contracts import Listener
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch.program import shown
+from neuroctl.run import Run
 from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.training import EPISODES
 
 EVALUATION_SEED = 0
+OF_NO_CONCERN = ("keep_checkpoints", "log_every", "demonstrations.path")
+"""Fields of a configuration that change nothing of what a run learns."""
+
+
+class Option(NamedTuple):
+    """What a program calls a field of the configuration."""
+
+    name: str
+    """On the command line."""
+    unit: int = 1
+    """What one of it is in the field."""
+    given: bool = True
+    """Whether a value was asked for; if not, a run that is there may have another one."""
+
+
+NOT_NAMED: Mapping[str, Option] = {}
 
 
 def train_once(config: TrainConfig, path: Path, demonstrations: Path) -> None:
@@ -31,40 +49,41 @@ def train_once(config: TrainConfig, path: Path, demonstrations: Path) -> None:
     """
     from neuroctl import record
 
-    if is_trained(config, path):
-        return
     source = config.demonstrations
-    episodes = source.episodes or EPISODES
-    with shown(f"demonstrations {demonstrations}", episodes, "episodes") as progress:
-        record(
-            "expert",
-            demonstrations,
-            episodes=episodes,
-            seed=config.seed,
-            env_id=config.env.id,
-            env_kwargs=config.env.kwargs(),
-            shifts=source.shifts,
-            progress=progress,
-        )
-    train_or_go_on(replace(config, demonstrations=replace(source, path=demonstrations, shifts=())), path)
+    config = replace(config, demonstrations=replace(source, path=demonstrations, shifts=()))
+    if not is_trained(config, path):
+        episodes = source.episodes or EPISODES
+        with shown(f"demonstrations {demonstrations}", episodes, "episodes") as progress:
+            record(
+                "expert",
+                demonstrations,
+                episodes=episodes,
+                seed=config.seed,
+                env_id=config.env.id,
+                env_kwargs=config.env.kwargs(),
+                shifts=source.shifts,
+                progress=progress,
+            )
+    train_or_go_on(config, path)
 
 
-def is_trained(config: TrainConfig, path: Path) -> bool:
-    """Whether the run in `path` has come to its end."""
-    return (path / "checkpoints" / f"{config.steps:09d}").exists()
-
-
-def train_or_go_on(config: TrainConfig, path: Path, listeners: Sequence[Listener] = ()) -> None:
+def train_or_go_on(
+    config: TrainConfig, path: Path, listeners: Sequence[Listener] = (), options: Mapping[str, Option] = NOT_NAMED
+) -> None:
     """Train into `path` unless that is done; a run that was interrupted goes on.
 
     Args:
         config: the experiment.
         path: run folder.
         listeners: watch the loop of an agent that learns in it.
+        options: of the program, by the field that they set.
+
+    Raises:
+        NeuroctlError: the folder holds another experiment.
     """
     from neuroctl import train
 
-    if is_trained(config, path):
+    if is_trained(config, path, options):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.write(f"{path}\n")
@@ -72,6 +91,53 @@ def train_or_go_on(config: TrainConfig, path: Path, listeners: Sequence[Listener
         train(resume=path, progress=shown, listeners=listeners)
     else:
         train(config, out=path, progress=shown, listeners=listeners)
+
+
+def is_trained(config: TrainConfig, path: Path, options: Mapping[str, Option] = NOT_NAMED) -> bool:
+    """Whether `path` holds a run of this experiment that has come to its end.
+
+    Args:
+        config: the experiment.
+        path: run folder.
+        options: of the program, by the field that they set.
+
+    Raises:
+        NeuroctlError: the folder holds another experiment; says the first field that differs and both values.
+    """
+    if not (path / "config.json").exists():
+        return False
+    there = Run(path).config
+    refuse_another(path, to_json(there), to_json(config), options)
+    return (path / "checkpoints" / f"{there.steps:09d}").exists()
+
+
+def refuse_another(
+    path: Path, there: Mapping[str, Any], asked: Mapping[str, Any], options: Mapping[str, Option] = NOT_NAMED
+) -> None:
+    """Raise unless the configuration of a run is the one that is asked for; both are nested dicts.
+
+    Raises:
+        NeuroctlError: says the folder, the first field that differs and both values.
+    """
+    found, wanted = dict(_fields(there)), dict(_fields(asked))
+    for field in wanted | found:
+        option = options.get(field, Option(field))
+        here, wish = (fields.get(field, "nothing") for fields in (found, wanted))
+        if here != wish and option.given and field not in OF_NO_CONCERN:
+            if option.unit != 1:
+                here, wish = (f"{value / option.unit:.12g}" for value in (here, wish))
+            raise NeuroctlError(f"{path} holds a run with {option.name} {here}, asked is {wish}; choose another --out")
+
+
+def _fields(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in nested dicts as `part.field`; those of options are compared as values, not as text."""
+    for key, value in content.items():
+        if key.endswith("_options"):
+            value = parse_options(value)
+        if isinstance(value, Mapping):
+            yield from _fields(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def evaluate_once(

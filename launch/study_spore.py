@@ -19,7 +19,7 @@ from neuroctl.launch.program import parse, run
 from neuroctl.launch.scripted_players import HeldRandom, Straight
 from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
 from neuroctl.launch.spore_tables import write_results
-from neuroctl.launch.study import train_or_go_on
+from neuroctl.launch.study import is_trained, train_or_go_on
 from neuroctl.launch.trained_agents import TrainedAgents
 from neuroctl.run import Run
 from neuroctl.scripted import ScriptedAgent
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the tables."""
     options = parse(Arguments, argv, "study_spore")
     if options.what == "all":
+        for task, name in ((task, name) for task in options.tasks for name in options.names):
+            is_trained(options.config(task, name), options.folder(task, name), options.of_runs)  # refuse before any runs
         for task in options.tasks:
             for evaluation in EVALUATIONS[task]:
                 for name in SCRIPTED[task]:
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in options.names:
                 config = options.config(task, name)
                 log = CurveLog(options.curve(task, name), config.checkpoint_every)
-                train_or_go_on(config, options.folder(task, name), [log])
+                train_or_go_on(config, options.folder(task, name), [log], options.of_runs)
                 for evaluation in EVALUATIONS[task]:
                     _play_frozen(options, task, name, evaluation)
     sys.stdout.write(f"{write_results(options)}\n")

@@ -26,6 +26,7 @@ from neuroctl.launch.cue_tasks import CONTROL_DT_S, TRIAL_S, CenterOut, CueTask,
 from neuroctl.launch.curves import FIELDS, read_curve
 from neuroctl.launch.populations import interval
 from neuroctl.launch.program import parse, run, shown
+from neuroctl.launch.study import Option, refuse_another
 from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import append_line, atomic_create, atomic_write, cut_lines, only_writer, read_json, whole_lines
 from neuroctl.versions import versions
@@ -219,10 +220,7 @@ def _described(options: Arguments, task: Task, name: str) -> dict[str, Any]:
 def _check_same(path: Path, described: dict[str, Any]) -> None:
     """Write down what a run is, or compare it with what was written."""
     if path.exists():
-        found = read_json(path)
-        if found != described:
-            differ = [key for key in described if found.get(key) != described[key]]
-            raise NeuroctlError(f"{path.parent} holds a run with another {', '.join(differ)}; choose another --out")
+        refuse_another(path.parent, read_json(path), described, {name: Option(f"--{name.replace('_', '-')}") for name in ("swap_hours", "line_s")})
         return
     atomic_create(path, json.dumps(described))
 

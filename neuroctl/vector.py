@@ -213,9 +213,7 @@ def _control_dt_s(env: Vector) -> float | None:
     if dt_s is None and is_number(fps) and fps:
         dt_s = 1 / fps
     if dt_s is not None and not (is_number(dt_s) and 0 < dt_s < math.inf):
-        raise NeuroctlError(
-            f"the environment's control step control_dt_s must be a number of seconds > 0, got {dt_s!r}"
-        )
+        raise NeuroctlError(f"the control step control_dt_s must be a number of seconds > 0, got {shown(dt_s)}")
     return dt_s
 
 

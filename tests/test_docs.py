@@ -89,6 +89,17 @@ def test_every_block_about_the_event_camera_runs(capsys):
     assert all(len(events) for events in scope["env"].camera.events(Batch(scope["env"], np.arange(2))))
 
 
+def test_every_block_about_memory_tasks_runs(workspace, capsys):
+    scope: dict[str, Any] = {}
+    for language, text in blocks(ROOT / "docs/memory_tasks.md"):
+        if language == "python":
+            exec(compile(text, "memory_tasks.md", "exec"), scope)
+        for command in text.splitlines() if language == "console" else ():
+            assert cli.main(shorten(command)) == 0, f"{command}\n{capsys.readouterr().err}"
+    info = scope["info"]
+    assert info["final_info"]["success"][info["_final_info"]].all() and scope["obs"].shape == (64, 8)
+
+
 def test_every_block_about_spore_runs(workspace, capsys):
     scope: dict[str, Any] = {}
     for language, text in blocks(ROOT / "docs/spore.md"):
