@@ -7,113 +7,20 @@ that is shown. Every question has two possible answers, each right half of the t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl.checks import checked_integer
-from neuroctl.errors import NeuroctlError
 
 from .episode_vector import Floats
-from .memory_kernels import answer, figures, write_copy, write_non_match, write_parity
-from .plain_vector import Inputs, PlainVector
+from .memory_kernels import write_copy, write_non_match, write_parity
+from .memory_vector import MOST_STEPS, MemoryVector, check_last_reward, checked_steps
 from .single_env import SingleEnv
 from .vector_tools import require
 
-CONTROL_DT_S = 0.05
-"""Length of a step, for agents that need one."""
-MOST_STEPS = 10_000
-"""Of an episode."""
 MOST_SYMBOLS = 64
-
-
-class MemoryVector(PlainVector):
-    """B sequences of inputs that were drawn when their episodes began, with questions about them.
-
-    Args:
-        num_envs: B.
-        max_steps: T, of the longest episode.
-        low: least values `[D]` of the inputs.
-        draws: numbers that an episode needs.
-        last_reward: see `PlainVector`.
-        last_action: see `PlainVector`.
-        render_mode: None or `"rgb_array"`.
-
-    Attributes:
-        variables: state of the rows, `[B, ...]`. `inputs` `[T + 1, D]` float32 and, of each step, `answers` `[T]` int8
-            (-1 where nothing is asked) and `worth` `[T]`, the reward of the right answer, minus that of the wrong one;
-            `length`, steps of the episode; how often 0 and 1 were the right answers, `asked` `[2]`, and were given
-            then, `right` `[2]`.
-    """
-
-    counted: ClassVar[str]
-    """Name, in the info, of the number of questions so far."""
-    ones: ClassVar[str]
-    """Name of the number of those with the right answer 1."""
-
-    def __init__(
-        self,
-        num_envs: int,
-        max_steps: int,
-        *,
-        low: Sequence[float],
-        draws: int,
-        last_reward: bool,
-        last_action: bool,
-        render_mode: str | None,
-    ) -> None:
-        super().__init__(
-            num_envs,
-            max_steps,
-            inputs=gym.spaces.Box(np.array(low, np.float32), np.ones(len(low), np.float32), dtype=np.float32),
-            action=gym.spaces.Discrete(2),
-            rewards=(-1.0, 1.0),
-            variables={
-                "inputs": np.zeros((max_steps + 1, len(low)), np.float32),
-                "answers": np.full(max_steps, -1, np.int8),
-                "worth": np.zeros(max_steps),
-                "length": np.int64(max_steps),
-                "asked": np.zeros(2, np.int64),
-                "right": np.zeros(2, np.int64),
-            },
-            ranges={
-                "answers": (-1, 1),
-                "length": (1, max_steps),
-                "asked": (0, max_steps),
-                "right": (0, max_steps),
-            },
-            draws=draws,
-            control_dt_s=CONTROL_DT_S,
-            last_reward=last_reward,
-            last_action=last_action,
-            render_mode=render_mode,
-        )
-
-    def _inputs(self, rows: NDArray[np.intp]) -> Inputs:
-        shown: Inputs = self.variables["inputs"][rows, np.minimum(self.steps[rows], self.max_steps)]
-        return shown
-
-    def _act(self, action: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_]]:
-        v, reward, over = self.variables, np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
-        answer(action, self.steps, v["answers"], v["worth"], v["length"], v["asked"], v["right"], reward, over)
-        return reward, over
-
-    def expert_action(self) -> NDArray[np.int64]:
-        """The right answers `[B]`; 0 where nothing is asked."""
-        now = np.minimum(self.steps, self.max_steps - 1)
-        answers = self.variables["answers"][np.arange(self.num_envs), now]
-        right: NDArray[np.int64] = np.maximum(answers, 0).astype(np.int64)
-        return right
-
-    def _figures(self, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
-        v = self.variables
-        counts, accuracy, success = figures(rows, self.steps, v["length"], v["asked"], v["right"])
-        names = self.counted, "correct", self.ones, f"correct_{self.ones}"
-        said: dict[str, NDArray[Any]] = {name: counts[k].copy() for k, name in enumerate(names)}
-        return {**said, "balanced_accuracy": accuracy, "success": success}
 
 
 class NonMatchVector(MemoryVector):
@@ -151,8 +58,8 @@ class NonMatchVector(MemoryVector):
         require("random_delay", random_delay, (True, False))
         require("distractors", distractors, (True, False))
         self._trials = checked_integer("trials", trials, 1, MOST_STEPS // 3)
-        _check_last_reward(last_reward, "trials", self._trials)
-        steps = _checked_steps(self._trials * (longest + 2), {"trials": self._trials, "delay": longest})
+        check_last_reward(last_reward, "trials", self._trials)
+        steps = checked_steps(self._trials * (longest + 2), {"trials": self._trials, "delay": longest})
         self._shortest, self._longest = (longest + 1) // 2 if random_delay else longest, longest
         self._distractors = distractors
         super().__init__(
@@ -233,8 +140,8 @@ class CopyVector(MemoryVector):
     ) -> None:
         length = checked_integer("length", length, 1, MOST_STEPS // 2)
         self._delay = checked_integer("delay", delay, 0, MOST_STEPS - 2)
-        _check_last_reward(last_reward, "length", length)
-        steps = _checked_steps(2 * length + self._delay, {"length": length, "delay": self._delay})
+        check_last_reward(last_reward, "length", length)
+        steps = checked_steps(2 * length + self._delay, {"length": length, "delay": self._delay})
         super().__init__(
             num_envs,
             steps,
@@ -311,25 +218,3 @@ class Copy(SingleEnv):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(CopyVector, **kwargs)
-
-
-def _checked_steps(steps: int, options: Mapping[str, int]) -> int:
-    """The length of an episode.
-
-    Raises:
-        NeuroctlError: these options make it too long.
-    """
-    if steps > MOST_STEPS:
-        given = " and ".join(f"{name} {value}" for name, value in options.items())
-        raise NeuroctlError(f"{given} make episodes of {steps} steps; allowed: up to {MOST_STEPS}")
-    return steps
-
-
-def _check_last_reward(last_reward: Any, name: str, questions: int) -> None:
-    """Refuse to show the last reward where only the last step of an episode has one.
-
-    Raises:
-        NeuroctlError: the option called `name` makes a single question.
-    """
-    if last_reward is True and questions == 1:
-        raise NeuroctlError(f"last_reward needs {name} of 2 or more: a single answer is rewarded in the last step")

@@ -1,7 +1,7 @@
 """Compiled loops of the memory tasks: they write the episodes that were drawn, and take the answers.
 
 An episode of row `rows[i]` is written from its numbers `drawn[i]`, uniform in [0, 1); `inputs`, `answers` and `worth`
-hold what `neuroctl.envs.memory.MemoryVector` says and have their first values there: zeros, -1 and zeros.
+hold what `neuroctl.envs.memory_vector.MemoryVector` says and have their first values there: zeros, -1 and zeros.
 """
 
 import numpy as np

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neuroctl.checks import checked_integer
 
 from .episode_vector import Floats
-from .memory import CONTROL_DT_S, MOST_STEPS
+from .memory_vector import CONTROL_DT_S, MOST_STEPS
 from .plain_vector import Inputs, PlainVector
 from .single_env import SingleEnv
 
