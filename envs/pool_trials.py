@@ -109,7 +109,9 @@ def aims(platforms, path, waypoint, known):  # type: ignore[no-untyped-def]  # n
     """Where the experts swim to, `[n, 2]`: the platform where it is `known` `[n]`, else along the search path."""
     out = np.empty(platforms.shape)
     for b in range(len(platforms)):
-        out[b] = platforms[b] if known[b] else path[waypoint[b] % len(path)]
+        ahead = waypoint[b] % len(path)
+        for k in range(2):
+            out[b, k] = platforms[b, k] if known[b] else path[ahead, k]
     return out
 
 

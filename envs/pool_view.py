@@ -35,6 +35,7 @@ CUE_RAD = float(np.deg2rad(20))
 """Half a cue's width on the wall; it is a tenth of the wall's height away from water and rim."""
 AZIMUTHS, HEIGHTS = 512, 64
 """Cells of the wall's picture, all around from -180 degrees and from the water to the rim."""
+_RIM = np.int32(HEIGHTS)
 
 
 def wall_grey(azimuth: NDArray[Any], height: NDArray[Any], cues: int) -> Floats:
@@ -70,12 +71,12 @@ class PoolRetina:
         self.cues = checked_integer("cues", cues, 0, len(CUES))
         self._averager, self._radius_m = Averager(check_retina_size(size)), radius_m
         self.size = self._averager.size
-        self._picture = wall_picture(self.cues)
+        self._picture = wall_picture(self.cues).reshape(-1)
         rows, columns = CAMERA_SIZE
         angles = np.deg2rad(FIELD_DEG) * (0.5 - (np.arange(columns) + 0.5) / columns)
         self._columns = np.stack([np.cos(angles), np.sin(angles)])
         slopes = SLOPE * (1 - (np.arange(rows) + 0.5) / rows)
-        self._cells = slopes * (HEIGHTS / (WALL_HEIGHT * radius_m))
+        self._cells = (slopes * (HEIGHTS / (WALL_HEIGHT * radius_m))).astype(np.float32)
 
     def render(self, poses: Floats) -> NDArray[np.float32]:
         """Images `[n, rows, columns]` from x, y (m), heading (rad) `[n, 3]`."""
@@ -89,20 +90,28 @@ class PoolRetina:
 @njit(cache=True, nogil=True)
 def _render_pool(poses, radius_m, columns, cells, picture, averaging, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     block, rows, row_weights, columns_of, column_weights = averaging
-    image = np.empty((len(cells), columns.shape[1]), np.float32)
+    width = columns.shape[1]
+    image, far, first = (
+        np.empty((len(cells), width), np.float32),
+        np.empty(width, np.float32),
+        np.empty(width, np.int32),
+    )
     for b in range(len(poses)):
         x, y = poses[b, 0], poses[b, 1]
         cos, sin = np.cos(poses[b, 2]), np.sin(poses[b, 2])
         room = max(radius_m * radius_m - x * x - y * y, 0.0)
-        for c in range(columns.shape[1]):
+        for c in range(width):
             dx, dy = cos * columns[0, c] - sin * columns[1, c], sin * columns[0, c] + cos * columns[1, c]
             along = x * dx + y * dy
             # The wall is where |(x, y) + distance (dx, dy)| is the radius.
             distance = np.sqrt(along * along + room) - along
             azimuth = np.arctan2(y + distance * dy, x + distance * dx)
-            a = min(int((azimuth / (2 * pi) + 0.5) * AZIMUTHS), AZIMUTHS - 1)
-            for r in range(len(cells)):
-                image[r, c] = picture[a, min(int(cells[r] * distance), HEIGHTS)]
+            far[c] = distance
+            first[c] = min(int((azimuth / (2 * pi) + 0.5) * AZIMUTHS), AZIMUTHS - 1) * (HEIGHTS + 1)
+        for r in range(len(cells)):
+            for c in range(width):
+                # Unsigned indices spare the compiler Python's negative ones.
+                image[r, c] = picture[np.uint32(first[c] + min(np.int32(cells[r] * far[c]), _RIM))]
         average(image, block, rows, row_weights, columns_of, column_weights, out[b])
 
 

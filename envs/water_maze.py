@@ -208,7 +208,7 @@ class WaterMaze(SingleEnv):
     are the same in every episode.
 
     Info: `trials` that began, and `goals`, how often the platform was reached; `first_trial_s`, the time to the
-    platform in the first trial, and `later_trials_s`, the mean over the later ones that ended, both without rests (where
+    platform in the first trial, and `later_trials_s`, the mean over later ones that ended, both without rests (where
     none has ended, the time of the running trial until now); `success`, whether the platform was reached at least once.
     """
 

@@ -89,6 +89,16 @@ def test_every_block_about_the_event_camera_runs(capsys):
     assert all(len(events) for events in scope["env"].camera.events(Batch(scope["env"], np.arange(2))))
 
 
+def test_every_block_about_the_water_maze_runs(workspace, capsys):
+    scope: dict[str, Any] = {}
+    for language, text in blocks(ROOT / "docs/water_maze.md"):
+        if language == "python":
+            exec(compile(text, "water_maze.md", "exec"), scope)
+        for command in text.splitlines() if language == "console" else ():
+            assert cli.main([*shorten(command), "--option", "max_steps=50"]) == 0, command
+    assert scope["final"]["goals"].mean() > 5
+
+
 def test_every_block_about_memory_tasks_runs(workspace, capsys):
     scope: dict[str, Any] = {}
     for language, text in blocks(ROOT / "docs/memory_tasks.md"):
