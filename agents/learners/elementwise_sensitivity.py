@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..cells.elementwise import ElementwiseCell, Influence
+from .generic_sensitivity import LEAST
 
 
 class ElementwiseSensitivity:
@@ -49,6 +50,7 @@ class ElementwiseSensitivity:
         after = torch.ones_like(keep)  # the product of keep over later steps
         for t in range(len(keep) - 1, 0, -1):
             torch.mul(after[t], keep[t], out=after[t - 1])
+        after.masked_fill_(after.abs() < LEAST, 0.0)
         whole = after[0] * keep[0]
         x = influence.x.transpose(0, 1).to(keep.dtype)
         for name, source in influence.matrices.items():

@@ -14,6 +14,9 @@ from ..cells.cell import Cell, LocalForm, State, States
 MOST_BYTES = 2 * 2**30
 """Sensitivities above this are refused: a learner keeps two copies."""
 
+LEAST = 1e-30
+"""A product of Jacobians below this is 0: with the smallest numbers of float32 processors are slow."""
+
 
 @dataclass(frozen=True)
 class Slopes:
@@ -134,11 +137,11 @@ class GenericSensitivity:
         whole, *adjoints_of = _propagated(slopes)
         after = []
         for k, (adjoints, features) in enumerate(zip(adjoints_of, slopes.features(), strict=False)):
-            added = torch.matmul(adjoints.transpose(2, 3), features.transpose(0, 1).unsqueeze(1))
+            by_step = adjoints.transpose(2, 3).reshape(B, M * N * rows, T)
+            added = torch.bmm(by_step, features.transpose(0, 1)).view(B, M * N, -1)
             if self._blocks:
-                flat = added.view(B, M * N, -1)
-                flat.baddbmm_(whole, self._blocks[k].view(B, M * N, -1))
-            after.append(added)
+                added.baddbmm_(whole, self._blocks[k].view(B, M * N, -1))
+            after.append(added.view(B, M * N, rows, -1))
         self._blocks = after
 
     def state_dict(self) -> dict[str, Any]:
@@ -181,5 +184,5 @@ def _propagated(slopes: Slopes) -> tuple[Tensor, Tensor, Tensor]:
         # d states / d last states, unit by unit, and through the maps to the first of them
         new = torch.einsum("bomn,mlbn->boln", product, slopes.of_states[:, :, t])
         new[:, :, 0] += (of_h[:, :, t].reshape(-1, rows) @ slopes.recurrent).view(B, M * N, N)
-        product = new.mul_(slopes.alive[t].view(B, 1, 1, 1))
+        product = new.mul_(slopes.alive[t].view(B, 1, 1, 1)).masked_fill_(new.abs() < LEAST, 0.0)
     return product.reshape(B, M * N, M * N), of_x.flatten(3), of_h.flatten(3)
