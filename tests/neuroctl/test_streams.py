@@ -1,5 +1,6 @@
 """What an episode draws depends on its key and on nothing else."""
 
+import hashlib
 from itertools import product
 
 import numpy as np
@@ -188,3 +189,12 @@ def test_the_state_of_no_rows_is_empty() -> None:
         "a": (0, STATE_WORDS),
     }
     streams.set_state(ALL[:0], none)
+
+
+def test_a_stream_is_philox_with_the_hash_as_its_key() -> None:
+    for seed, name, episode in ((0, "reset", 0), (-5, "", 7), (2**70, "actions", 2**40)):
+        digest = hashlib.sha256(f"{seed}/{name}/{episode}".encode()).digest()
+        wanted = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+        found = stream(seed, name, episode)
+        assert pack_generator(found).tolist() == pack_generator(wanted).tolist()
+        assert found.random(5).tolist() == wanted.random(5).tolist()
