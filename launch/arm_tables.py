@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ PHASES = {
 """Block and part of it."""
 FIRST_TRIALS = 20
 
-HEAD = """# Spiking agents adapt to a perturbed arm
+HEAD = """# Spiking agents with a perturbed arm
 
 Made by `python launch/study_spore_arm.py --agents {agents} --minutes {minutes:g} --trials {trials} --seed {seed}`:
 {agents} agents, trained for {minutes:g} simulated minutes on centre-out reaching, then four blocks of {trials} trials:
@@ -52,12 +53,16 @@ error is the angle from the target's direction, 8 cm away, to that in which the 
 counter-clockwise; a target counts as reached within {near:g} cm, and a trial that never comes there takes {most:g} s.
 "first" are 20 trials, at most a quarter of a block, "last" is its last quarter. Adaptation is "perturbed, last" minus
 "perturbed, first", the after-effect "washout, first" minus the baseline, and savings the first quarter of the second
-perturbed block minus that of the first, each paired by agent.
+perturbed block minus that of the first, each paired by agent; "plastic minus frozen" is what learning on adds to them,
+paired by agent too. A difference whose interval includes 0 shows no effect. There are {intervals} intervals here, not
+corrected for their number: one in twenty or more can be expected to miss the true mean by chance.
 
 Machine: {cpu}; mujoco {mujoco}.
 """
 FEW = " So few agents are exploratory."
 MANY_AGENTS = 10
+INTERVAL = re.compile(r"\(\S+ to \S+\)")
+"""In a cell."""
 
 
 def write_results(results: Path, evaluation: Path, paths: Paths, about: Mapping[str, Any]) -> str:
@@ -74,8 +79,7 @@ def write_results(results: Path, evaluation: Path, paths: Paths, about: Mapping[
     here = versions()
     facts = {"early": EARLY_S, "near": 100 * NEAR_M, "most": MAX_STEPS * CONTROL_DT_S}
     few = FEW if about["agents"] < MANY_AGENTS else ""
-    lines = [HEAD.format(**about, **facts, few=few, cpu=here["cpu"], mujoco=here["mujoco"])]
-    lines += ["## Learning to reach\n", *_training_table(evaluation), ""]
+    lines = ["## Reaching in training\n", *_training_table(evaluation), ""]
     for world, modes in paths.items():
         lines += [f"## {world.capitalize()}\n", *_phase_table(modes), ""]
         if any(path.exists() for path in modes.values()):
@@ -85,7 +89,9 @@ def write_results(results: Path, evaluation: Path, paths: Paths, about: Mapping[
     if drawn:
         _figure(drawn, about["trials"]).savefig(results / "spore_arm.png", dpi=110)
         lines += ["![errors over trials](spore_arm.png)", ""]
-    atomic_write(results / "spore_arm.md", "\n".join(lines))
+    intervals = sum(len(INTERVAL.findall(line)) for line in lines)
+    head = HEAD.format(**about, **facts, few=few, intervals=intervals, cpu=here["cpu"], mujoco=here["mujoco"])
+    atomic_write(results / "spore_arm.md", "\n".join([head, *lines]))
     return f"results: {results / 'spore_arm.md'}"
 
 
@@ -151,12 +157,19 @@ def _phase_table(modes: Mapping[Any, Path]) -> Iterator[str]:
 def _difference_table(modes: Mapping[Any, Path]) -> Iterator[str]:
     yield "| mode | measure | adaptation | after-effect | savings |"
     yield "|---|---|---|---|---|"
-    for mode, path in modes.items():
-        if path.exists():
-            trials = read_trials(path)
-            for name, (label, factor, digits) in MEASURES.items():
-                cells = [interval(factor * values, digits) for values in differences(trials[name]).values()]
-                yield f"| {mode} | {label} | {' | '.join(cells)} |"
+    found = {mode: _differences(path) for mode, path in modes.items() if path.exists()}
+    if {"plastic", "frozen"} <= found.keys():
+        pairs = zip(found["plastic"].items(), found["frozen"].values(), strict=True)
+        found["plastic minus frozen"] = {name: {k: ours[k] - theirs[k] for k in ours} for (name, ours), theirs in pairs}
+    for mode, measures in found.items():
+        for name, (label, factor, digits) in MEASURES.items():
+            cells = [interval(factor * values, digits) for values in measures[name].values()]
+            yield f"| {mode} | {label} | {' | '.join(cells)} |"
+
+
+def _differences(path: Path) -> dict[str, dict[str, Floats]]:
+    trials = read_trials(path)
+    return {name: differences(trials[name]) for name in MEASURES}
 
 
 def _figure(worlds: Paths, block: int) -> Any:

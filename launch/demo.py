@@ -40,7 +40,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Record, train, evaluate, replay, report."""
-    options = parse(Arguments, argv, "demo")
+    options = parse(Arguments, argv, "launch/demo.py")
     start = time.monotonic()
     out = _fresh(options.out)
     demos = _record(out / "expert", options.episodes)

@@ -44,8 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate and print."""
     options = parse(Arguments, argv, "evaluate")
     from neuroctl.evaluation import evaluate, save_evaluation
+    from neuroctl.rollouts import find_players
 
-    with shown("evaluating", options.episodes, "episodes") as progress:
+    players = 1 if options.member is not None else len(find_players(options.source, options.checkpoint)[0])
+    with shown("evaluating", players * options.episodes, "episodes") as progress:
         result = evaluate(
             options.source,
             episodes=options.episodes,
@@ -68,11 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps(summary, indent=1) + "\n")
         return 0
     shifts = f" under {', '.join(result.shifts)}" if result.shifts else ""
-    played = f", {len(summary['member_returns'])} agents" if "member_returns" in summary else ""
+    members = len(summary.get("member_returns", ()))
+    bounds = f" [{summary['return_iqm_low']:.2f}, {summary['return_iqm_high']:.2f}] ({summary['interval']})"
+    if members == 1 or len(summary["returns"]) == 1:  # one value has no interval
+        bounds = ""
+    played = f", agent {summary['members'][0]}" if members == 1 else f", {members} agents" if members else ""
     sys.stdout.write(
         f"{result.source} in {result.env_id}{shifts}, {summary['episodes']} episodes{played}\n"
-        f"return   {summary['return_mean']:.2f} mean, {summary['return_iqm']:.2f} IQM "
-        f"[{summary['return_iqm_low']:.2f}, {summary['return_iqm_high']:.2f}] ({summary['interval']})\n"
+        f"return   {summary['return_mean']:.2f} mean, {summary['return_iqm']:.2f} IQM{bounds}\n"
         f"length   {summary['length_mean']:.1f} steps\n"
     )
     if "success_rate" in summary:

@@ -22,9 +22,9 @@ from neuroctl.config import TrainConfig, parse_options
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
 from neuroctl.launch.curves import CurveLog, read_curve
-from neuroctl.launch.populations import PRESETS, TASKS, Task, duration_name, durations
+from neuroctl.launch.populations import PRESETS, TASKS, TUNING_SEEDS, Task, duration_name, durations
 from neuroctl.launch.program import parse, run
-from neuroctl.launch.study import train_or_go_on
+from neuroctl.launch.study import is_trained, train_or_go_on
 from neuroctl.run import Run
 from neuroctl.storage import atomic_write
 from neuroctl.versions import versions
@@ -52,21 +52,30 @@ class Arguments:
     """Simulated time of each agent, a multiple of a quarter of an hour."""
     agents: int = 8
     """Agents in a population."""
-    seed: int = 11
+    seed: int = TUNING_SEEDS[0]
     """Root seed of the populations."""
     out: Path = Path("runs/explore_spore")
     """Cache: runs and curves."""
     results: Path = Path("docs/results")
     """Where tables and figures are written."""
 
+    def __post_init__(self) -> None:
+        """Refuse times that end between two lines of the curve, and populations without an agent."""
+        if not (self.hours > 0 and self.hours * LINES_PER_HOUR % 1 == 0):
+            raise NeuroctlError(f"hours is {self.hours:g}; allowed: multiples of {1 / LINES_PER_HOUR:g}")
+        if self.agents < 1:
+            raise NeuroctlError(f"agents is {self.agents}; allowed: from 1 on")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, then write the table and the heat maps of what there is."""
-    options = parse(Arguments, argv, "explore_spore")
+    options = parse(Arguments, argv, "launch/explore_spore.py")
     variants = list(_grid_variants()) if options.grid else list(options.variants)
-    configs = [_config(options, variant) for variant in variants]  # all are checked before any runs
-    for variant, config in zip(variants, configs, strict=True):
-        _train(_curve(options, variant), config)
+    configs = {_curve(options, variant): _config(options, variant) for variant in variants}
+    for curve, config in configs.items():  # all are checked before any runs
+        is_trained(config, _run_of(curve))
+    for curve, config in configs.items():
+        _train(curve, config)
     _write(options)
     return 0
 
@@ -152,10 +161,10 @@ def _run_of(curve: Path) -> Path:
 
 HEAD = """# What was tried to tune the spiking presets
 
-Made by `python launch/explore_spore.py`: populations on tuning seeds, which no reported result uses. A cell of the
-curve is the mean duration of the trials that ended in a quarter of a simulated hour, pooled over the agents, in s:
-time to goal of the ball (less is better), time on the lane of the vehicle (more is better); the last columns are the
-worst and the best agent in the last of them. A variant is given by what differs from the preset as it is now; the
+Made by `python launch/explore_spore.py`: populations of the root seeds {seeds}. A cell of the curve is the
+mean duration of the trials that ended in a quarter of a simulated hour, pooled over the agents, in s: time to goal of
+the ball (less is better), time on the lane of the vehicle (more is better); the last columns are the worst and the best
+agent in the last of them. A variant is given by what differs from the preset as it is now; the
 preset itself is among them where it was run. Runs that were given up early are listed with what they had reached.
 
 Machine: {cpu}; mujoco {mujoco}.
@@ -164,7 +173,9 @@ Machine: {cpu}; mujoco {mujoco}.
 
 def _write(options: Arguments) -> None:
     here = versions()
-    lines = [HEAD.format(**{key: here[key] for key in ("cpu", "mujoco")})]
+    used = sorted({Run(_run_of(path)).config.seed for path in options.out.glob(f"*/*{SUFFIX}")})
+    seeds = ", ".join(map(str, used))
+    lines = [HEAD.format(seeds=seeds, **{key: here[key] for key in ("cpu", "mujoco")})]
     for task in TASKS:
         curves = sorted(options.out.glob(f"{task}/*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
         if curves:

@@ -56,7 +56,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw the gallery."""
-    options = parse(Arguments, argv, "gallery")
+    options = parse(Arguments, argv, "launch/gallery.py")
     path = options.results / "shifts.png"
     options.results.mkdir(parents=True, exist_ok=True)
     _figure(options).savefig(path, dpi=110)

@@ -32,6 +32,8 @@ WITHOUT_LEARNING = {
     "learning_rate_half_life_s": None,
 }
 """Options of an agent whose synapses stay as they are."""
+TUNING_SEEDS = (11, 12)
+"""Root seeds of the populations on which presets were tuned."""
 RESAMPLES = 2000
 
 

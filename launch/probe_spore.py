@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from neuroctl.agents.spore import SYNAPSES, SporeAgent
 from neuroctl.config import TrainConfig
 from neuroctl.envs.lane_follow import CONTROL_DT_S
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch import presets
 from neuroctl.launch.explore_spore import varied
 from neuroctl.launch.populations import WITHOUT_LEARNING
@@ -67,16 +68,22 @@ class Arguments:
     results: Path = Path("docs/results")
     """Where the table is written."""
     agents: int = 16
-    """Agents in a population, and vehicles that the expert drives."""
+    """Agents in a population, and vehicles that the expert drives; 2 or more."""
     blocks: int = 4
-    """Stretches of 50 simulated seconds in which a population is watched; the first one is not counted."""
+    """Stretches of 50 simulated seconds in which a population is watched, 3 or more; the first one is not counted."""
     seed: int = 11
     """Root seed."""
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves no other drives to predict, or no standard deviation over time."""
+        for name, least in (("agents", 2), ("blocks", 3)):
+            if getattr(self, name) < least:
+                raise NeuroctlError(f"{name} is {getattr(self, name)}; allowed: from {least} on")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write both tables."""
-    options = parse(Arguments, argv, "probe_spore")
+    options = parse(Arguments, argv, "launch/probe_spore.py")
     names = {key: versions()[key] for key in ("cpu", "mujoco")}
     lines = [HEAD.format(agents=options.agents, seconds=int(BLOCK_S * (options.blocks - 1)), **names), SENSOR_HEAD]
     with shown("probes", len(SENSORS) + len(SETTINGS), "probes") as progress:

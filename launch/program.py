@@ -21,22 +21,29 @@ Options = TypeVar("Options")
 def parse(options: type[Options], argv: Sequence[str] | None, prog: str, default: Options | None = None) -> Options:
     """Options from the command line; the docstring under each field is its help text.
 
+    Args:
+        options: dataclass.
+        argv: the command line; that of the process when None.
+        prog: word after `neuroctl`, or the file that is given to `python`.
+        default: values of the options that are left out.
+
     Raises:
         NeuroctlError: an option that does not exist or a value that does not fit.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     settings: dict[str, Any] = {} if default is None else {"default": default}
     complaint = io.StringIO()
+    command = f"python {prog}" if prog.endswith(".py") else f"neuroctl {prog}"
     try:
         with contextlib.redirect_stderr(complaint):
             chosen: Options = tyro.cli(
-                options, prog=f"neuroctl {prog}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,), **settings
+                options, prog=command, args=arguments, config=(tyro.conf.FlagCreatePairsOff,), **settings
             )
             return chosen
     except SystemExit as end:
         if end.code in (None, 0):  # --help
             raise
-        raise NeuroctlError(f"{_message(complaint.getvalue())}; see neuroctl {prog} --help") from None
+        raise NeuroctlError(f"{_message(complaint.getvalue())}; see {command} --help") from None
 
 
 def _message(box: str) -> str:

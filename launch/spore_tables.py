@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,26 @@ import numpy as np
 from neuroctl.launch import presets
 from neuroctl.launch.curves import read_curve
 from neuroctl.launch.plots import label_plainly
-from neuroctl.launch.populations import TASKS, Task, duration_name, durations, interval, mean_duration
+from neuroctl.launch.populations import TASKS, TUNING_SEEDS, Task, duration_name, durations, interval, mean_duration
 from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
 from neuroctl.run import Run
 from neuroctl.statistics import iqm
-from neuroctl.storage import atomic_write, read_json
+from neuroctl.storage import atomic_write, read_json, whole_lines
 from neuroctl.versions import versions
 
 HEAD = """# Spiking agents learn to reach and to follow a lane
 
-Made by `python launch/study_spore.py --conditions all` (root seed {seed}, on which nothing was tuned; what was tried on
-another is in [spore_tuning.md](spore_tuning.md)). The unit is the agent: a cell holds the mean over agents (or the
-interquartile mean, IQM) and its 95 % bootstrap interval. "learning" is the last half hour of learning, "frozen" the
+Made by {commands}. {seeds}
+What was tried is in [spore_tuning.md](spore_tuning.md). The unit is the agent: a cell holds the mean over agents (or
+the interquartile mean, IQM) and its 95 % bootstrap interval. "learning" is the last half hour of learning, "frozen" the
 same agents afterwards without learning. A trial of the ball ends at the goal or after 60 s, one of the vehicle when it
 leaves the lane or after 120 s. Populations that learned for less than 5 simulated hours are exploratory; beside them
 stands the one with annealed learning rate at the same age.
 
 Machine: {cpu}; mujoco {mujoco}.
 """
+TUNED = "Root seed {seed}; the presets were tuned on {tuning}."
+TUNED_ON_IT = "Root seed {seed}, on which the presets were tuned (on {tuning}): these results are not held out."
 COLUMNS = 4
 """Of panels in a figure."""
 
@@ -40,12 +43,43 @@ def write_results(options: Arguments) -> str:
         return "nothing evaluated yet"
     options.results.mkdir(parents=True, exist_ok=True)
     here = versions()
-    lines = [HEAD.format(seed=options.seed, cpu=here["cpu"], mujoco=here["mujoco"])]
+    made = " and ".join(f"`{command}`" for command in commands(options))
+    lines = [HEAD.format(commands=made, seeds=_seeds(options.seed), cpu=here["cpu"], mujoco=here["mujoco"])]
     for task in tasks:
         lines += [f"## {TASKS[task]}\n", *table(options, task), "", f"![learning curves](spore_{task}.png)", ""]
         _figure(options, task).savefig(options.results / f"spore_{task}.png", dpi=110)
     atomic_write(options.results / "spore.md", "\n".join(lines))
     return f"results: {options.results / 'spore.md'}"
+
+
+def commands(options: Arguments) -> list[str]:
+    """What makes again what is there: one command for conditions of equal hours and agents."""
+    tasks_of: dict[tuple[str, ...], list[str]] = {}
+    for task in TASKS:
+        names_of: dict[tuple[str, ...], list[str]] = {}
+        for name in CONDITIONS:
+            if (options.folder(task, name) / "config.json").exists():
+                names_of.setdefault(_changes(options, task, name), []).append(name)
+        for changes, names in names_of.items():
+            chosen = ["all"] if names == list(CONDITIONS) else names
+            tasks_of.setdefault(("--conditions", *chosen, *changes), []).append(task)
+    return [
+        shlex.join(["python", "launch/study_spore.py", "--tasks", *tasks, *rest, "--seed", str(options.seed)])
+        for rest, tasks in (tasks_of or {(): TASKS}).items()
+    ]
+
+
+def _changes(options: Arguments, task: Task, name: str) -> tuple[str, ...]:
+    """Options beside the condition's own hours and agents with which a run was made."""
+    there, condition = Run(options.folder(task, name)).config, CONDITIONS[name]
+    hours = there.steps / presets.SIMULATED_HOUR
+    said = [] if hours == condition.hours else ["--hours", f"{hours:g}"]
+    return (*said, *([] if there.num_envs == condition.agents else ["--agents", str(there.num_envs)]))
+
+
+def _seeds(seed: int) -> str:
+    text = TUNED_ON_IT if seed in TUNING_SEEDS else TUNED
+    return text.format(seed=seed, tuning=" and ".join(map(str, TUNING_SEEDS)))
 
 
 def table(options: Arguments, task: Task) -> Iterator[str]:
@@ -100,7 +134,7 @@ def _figure(options: Arguments, task: Task) -> Any:
     """
     from matplotlib.figure import Figure
 
-    names = [name for name in CONDITIONS if options.curve(task, name).exists()]
+    names = [name for name in CONDITIONS if whole_lines(options.curve(task, name))]
     rows = max(-(-len(names) // COLUMNS), 1)
     figure = Figure(figsize=(3.0 * COLUMNS, 2.6 * rows), layout="constrained")
     axes = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)

@@ -23,6 +23,8 @@ from neuroctl.training import EPISODES
 EVALUATION_SEED = 0
 OF_NO_CONCERN = ("keep_checkpoints", "log_every", "demonstrations.path")
 """Fields of a configuration that change nothing of what a run learns."""
+NONE_MEANS = {"demonstrations.episodes": EPISODES}
+"""Fields whose value may be left out or said."""
 
 
 class Option(NamedTuple):
@@ -122,7 +124,7 @@ def refuse_another(
     found, wanted = dict(_fields(there)), dict(_fields(asked))
     for field in wanted | found:
         option = options.get(field, Option(field))
-        here, wish = (fields.get(field, "nothing") for fields in (found, wanted))
+        here, wish = (fields.get(field, "default") for fields in (found, wanted))
         if here != wish and option.given and field not in OF_NO_CONCERN:
             if option.unit != 1:
                 here, wish = (f"{value / option.unit:.12g}" for value in (here, wish))
@@ -137,7 +139,7 @@ def _fields(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         if isinstance(value, Mapping):
             yield from _fields(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            yield f"{prefix}{key}", NONE_MEANS.get(f"{prefix}{key}") if value is None else value
 
 
 def evaluate_once(

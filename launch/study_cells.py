@@ -72,7 +72,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the tables."""
-    options = parse(Arguments, argv, "study_cells")
+    options = parse(Arguments, argv, "launch/study_cells.py")
     for name in options.cells:
         if name not in CELLS:
             raise UnknownNameError("cell", name, CELLS)

@@ -57,7 +57,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the tables."""
-    options = parse(Arguments, argv, "study_lane")
+    options = parse(Arguments, argv, "launch/study_lane.py")
     if options.what != "table":
         cells = [(t, p, s) for t in TASKS for s in options.seeds for p in PRESETS]
         for task, preset, seed in cells:

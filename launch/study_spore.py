@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import product
 
 from neuroctl.contracts import Agent
 from neuroctl.launch.curves import CurveLog, play_episodes
@@ -31,10 +32,10 @@ HELD_STEPS = {"ball": 50, "sums": 50, "lane": 10}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the tables."""
-    options = parse(Arguments, argv, "study_spore")
+    options = parse(Arguments, argv, "launch/study_spore.py")
     if options.what == "all":
-        for task, name in ((task, name) for task in options.tasks for name in options.names):
-            is_trained(options.config(task, name), options.folder(task, name), options.of_runs)  # refuse before any runs
+        for task, name in product(options.tasks, options.names):  # all are checked before any runs
+            is_trained(options.config(task, name), options.folder(task, name), options.of_runs)
         for task in options.tasks:
             for evaluation in EVALUATIONS[task]:
                 for name in SCRIPTED[task]:

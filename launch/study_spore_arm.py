@@ -102,7 +102,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the tables."""
-    options = parse(Arguments, argv, "study_spore_arm")
+    options = parse(Arguments, argv, "launch/study_spore_arm.py")
     register()
     if options.what == "all":
         train_population(options)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch.change_plan import (
     CHANGES,
     CLEAN,
@@ -50,8 +51,9 @@ STRETCH_STEPS = round(STRETCH_MINUTES * MINUTE_STEPS)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the tables."""
-    options = parse(Arguments, argv, "study_spore_change")
+    options = parse(Arguments, argv, "launch/study_spore_change.py")
     if options.what == "all":
+        _refuse_without_populations(options)
         for task in options.tasks:
             if "robustness" in options.parts:
                 _meet_shifts(options, task)
@@ -114,6 +116,17 @@ def meet_switch(options: Arguments, agents: TrainedAgents, task: Task, condition
         }
 
     _keep(path, agents, make)
+
+
+def _refuse_without_populations(options: Arguments) -> None:
+    conditions = {TRAINED: None} if "robustness" in options.parts else {}
+    conditions |= dict.fromkeys(TEMPERATURES) if "switch" in options.parts else {}
+    paths = [run_folder(options.trained, task, name, options.seed) for task in options.tasks for name in conditions]
+    if not any((path / "config.json").exists() for path in paths):
+        raise NeuroctlError(
+            f"{options.trained} holds no population of {', '.join(options.tasks)} under {', '.join(conditions)} with "
+            f"seed {options.seed}; train them with python launch/study_spore.py --out {options.trained}"
+        )
 
 
 def _trained(options: Arguments, task: Task, condition: str) -> TrainedAgents | None:

@@ -9,6 +9,7 @@ work. The unit is the agent, with a task, synapses and noise of its own.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -93,6 +94,9 @@ class Arguments:
         for name in self.conditions:
             if name not in (*CONDITIONS, "all"):
                 raise UnknownNameError("condition", name, (*CONDITIONS, "all"))
+        for name in ("hours", "swap_hours", "line_s"):
+            if not math.isfinite(getattr(self, name)):
+                raise NeuroctlError(f"{name} must be a finite number, got {getattr(self, name)}")
         if self.save_lines < 1:
             raise NeuroctlError(f"save_lines must be >= 1, got {self.save_lines}")
         if self.swap_hours < 0:
@@ -123,7 +127,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the results."""
-    options = parse(Arguments, argv, "study_spore_tasks")
+    options = parse(Arguments, argv, "launch/study_spore_tasks.py")
     if options.what == "all":
         for task in options.tasks:
             for name in options.names:
@@ -220,7 +224,8 @@ def _described(options: Arguments, task: Task, name: str) -> dict[str, Any]:
 def _check_same(path: Path, described: dict[str, Any]) -> None:
     """Write down what a run is, or compare it with what was written."""
     if path.exists():
-        refuse_another(path.parent, read_json(path), described, {name: Option(f"--{name.replace('_', '-')}") for name in ("swap_hours", "line_s")})
+        options = {name: Option(f"--{name.replace('_', '-')}") for name in ("swap_hours", "line_s")}
+        refuse_another(path.parent, read_json(path), described, options)
         return
     atomic_create(path, json.dumps(described))
 

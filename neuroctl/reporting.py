@@ -142,7 +142,8 @@ def _evaluation_section(runs: Sequence[Run], names: Sequence[str]) -> str:
 
 
 def _evaluation_row(name: str, condition: str, result: Mapping[str, Any]) -> tuple[object, ...]:
-    interval = f"{result['return_iqm_low']:.1f} .. {result['return_iqm_high']:.1f}"
+    units = result.get("member_returns", result["returns"])
+    interval = f"{result['return_iqm_low']:.1f} .. {result['return_iqm_high']:.1f}" if len(units) > 1 else ""
     success = f"{result['success_rate']:.1%}" if "success_rate" in result else ""
     mean = f"{result['return_mean']:.1f}"
     return name, condition, result["episodes"], f"{result['return_iqm']:.1f}", interval, mean, success

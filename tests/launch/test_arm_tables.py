@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from neuroctl.launch.arm_tables import PHASES, differences, phase, write_results
+from neuroctl.launch import arm_tables
+from neuroctl.launch.arm_tables import MEASURES, PHASES, differences, phase, write_results
 from neuroctl.launch.arm_trials import FIELDS
 
 BLOCK = 80
@@ -75,8 +76,28 @@ def test_results_say_what_there_is(tmp_path: Path) -> None:
     assert row.split(" | ")[3] == f"{28.625:.1f} ({27.625:.1f} to {29.625:.1f})"
     assert "| plastic | direction error after 0.3 s, degrees | -15.0 (-15.0 to -15.0) |" in text
     assert text.count("| not run |") == 3
+    assert text.startswith("# Spiking agents with a perturbed arm\n")  # claims nothing
+    # 4 measures and the share of targets reached; 4 measures in 7 phases, and 3 differences of each
+    assert f"There are {5 + 4 * 7 + 4 * 3} intervals here, not\ncorrected" in text
+    assert "minus frozen |" not in text
     assert (results / "spore_arm.png").stat().st_size > 10_000
     assert text.endswith("![errors over trials](spore_arm.png)\n")
+
+
+def test_learning_is_compared_with_frozen_synapses_agent_by_agent(tmp_path: Path) -> None:
+    modes = {mode: tmp_path / f"{mode}.json" for mode in ("plastic", "frozen")}
+    more = 1000.0 * np.arange(3)
+    plastic, frozen = course(), course()
+    for values in (plastic, frozen):
+        values[BLOCK + 60 : 2 * BLOCK] += more  # agents differ by far, alike in both modes
+    plastic[BLOCK + 60 : 2 * BLOCK] -= 4.0
+    kept(modes["plastic"], plastic)
+    kept(modes["frozen"], frozen)
+    lines = arm_tables._difference_table(modes)
+    rows = [line.split(" | ") for line in lines if line.startswith("| plastic minus frozen |")]
+    assert [row[1] for row in rows] == [label for label, _, _ in MEASURES.values()]
+    assert rows[0][2:] == ["-4.0 (-4.0 to -4.0)", "0.0 (0.0 to 0.0)", "0.0 (0.0 to 0.0) |"]
+    assert rows[1][2] == "-400.00 (-400.00 to -400.00)"
 
 
 def test_without_a_protocol_there_is_no_figure(tmp_path: Path) -> None:

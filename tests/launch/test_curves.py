@@ -5,6 +5,7 @@ import numpy as np
 
 from neuroctl.contracts import Step
 from neuroctl.launch.curves import CurveLog, play_episodes, read_curve, trials_of
+from neuroctl.launch.scripted_players import Straight
 from neuroctl.scripted import ScriptedAgent
 from neuroctl.vector import make_env
 
@@ -73,3 +74,14 @@ def test_as_many_episodes_of_every_row_count() -> None:
     again.close()
     assert (np.array(more["trials"]) < seeds).all()
     assert all(0.5 < reward <= 1 for reward in found["reward"])
+
+
+def test_the_reward_of_a_row_is_that_of_its_own_episodes() -> None:
+    world = {"discrete_steering": True, "start": "random", "max_steps": 400}
+    found = {}
+    for rows in (1, 3):
+        env = make_env("neuroctl/LaneFollow-v0", rows, world)
+        found[rows] = play_episodes(env, Straight(), 2, 1)
+        env.close()
+    assert found[3]["trial_s"][0] < max(found[3]["trial_s"])  # others go on after row 0 has ended
+    assert found[1]["reward"][0] == found[3]["reward"][0]

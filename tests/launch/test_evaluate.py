@@ -83,3 +83,22 @@ def test_a_runs_own_episodes_are_recorded_and_its_policy_repeats_them(run, capsy
     assert capsys.readouterr().out == "physics: 3 of 3 episodes exact\npolicy: 3 of 3 episodes exact\n"
     result = evaluated(capsys, run, "--episodes", 3)
     assert [Recording(tmp_path / "d").index[n]["return"] for n in range(3)] == result["returns"]
+
+
+def test_all_members_of_a_population_count_and_one_has_no_interval(capsys, tmp_path):
+    arguments = ["--steps", "20", "--checkpoint-every", "20", "--num-envs", "3", "--env.max-steps", "20"]
+    path = str(tmp_path / "run")
+    assert main(["train", "spore-ball-sums", *arguments, "--out", path]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", path, "--episodes", "2", "--option", "max_steps=20"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("evaluating: 6/6 episodes") and "0 s left" in err
+    assert "6 episodes, 3 agents" in out and "(95% bootstrap over 3 members of one run)" in out
+    assert main(["evaluate", path, "--episodes", "2", "--option", "max_steps=20", "--member", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("evaluating: 2/2 episodes")
+    assert "2 episodes, 1 agents" not in out
+    assert out.splitlines()[1].endswith(" IQM")
+    assert main(["report", path]) == 0
+    rows = [row for row in (tmp_path / "run/report.html").read_text().split("<tr>") if "member=1" in row]
+    assert len(rows) == 1 and "<td></td>" in rows[0] and " .. " not in rows[0]

@@ -63,7 +63,7 @@ def test_trials_are_pooled_over_agents() -> None:
 
 def test_everything_that_was_tried_is_listed_with_the_worst_and_the_best_agent(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    config = replace(varied(presets.spore_ball_sums(), "drive_mv=1 rule.episode_length=200"), num_envs=2)
+    config = replace(varied(presets.spore_ball_sums(), "drive_mv=1 rule.episode_length=200"), num_envs=2, seed=12)
     Run.create(config, out / "sums/one@0.5h-2-s11")
     write_curve(out / "sums/one@0.5h-2-s11.curve.jsonl", [[60, 30], [6, 20]], [[1, 2], [3, 2]])
     Run.create(replace(presets.spore_lane(), num_envs=2), out / "lane/preset@0.5h-2-s11")
@@ -72,6 +72,7 @@ def test_everything_that_was_tried_is_listed_with_the_worst_and_the_best_agent(t
     table = (tmp_path / "spore_tuning.md").read_text()
     assert "| drive_mv=1.0 rule.episode_length=200 | 2 | 30.0 5.2 | 10.0 | 2.0 |" in table
     assert "| the preset | 2 | 5.2 | 2.0 | 10.0 |" in table
+    assert "populations of the root seeds 0, 12." in table
 
 
 @pytest.mark.parametrize(
@@ -97,14 +98,34 @@ def test_a_variant_is_trained_once_and_kept(tmp_path: Path, monkeypatch: pytest.
     assert curve.read_bytes() == first
 
 
+def test_a_variant_of_a_preset_that_was_another_is_refused(tmp_path: Path) -> None:
+    arguments = ["sums", "--variants", "drive_mv=1.0", "event_gain=0.5", "--out", str(tmp_path / "out")]
+    Run.create(
+        replace(varied(presets.spore_ball_sums(), "event_gain=0.5 readout_ms=7.0"), num_envs=8, seed=11),
+        tmp_path / "out/sums/event_gain=0.5@1h-8-s11",
+    )
+    with pytest.raises(NeuroctlError, match=r"event_gain=0.5@1h-8-s11 holds a run with agent.readout_ms 7.0, asked is"):
+        main([*arguments, "--results", str(tmp_path)])
+    assert not (tmp_path / "out/sums/drive_mv=1.0@1h-8-s11").exists()  # refused before anything ran
+
+
+@pytest.mark.parametrize("hours", ["0.1", "0.3", "nan", "inf", "0", "-1"])
+def test_hours_are_whole_lines(tmp_path: Path, hours: str) -> None:
+    line = f"hours is {hours}; allowed: multiples of 0.25; see python launch/explore_spore.py --help"
+    with pytest.raises(NeuroctlError, match=line):
+        main(["sums", "--hours", hours, "--out", str(tmp_path), "--results", str(tmp_path)])
+
+
 def test_a_grid_is_drawn_of_all_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, values in (("LEARNING_RATES_PER_S", (1e-4, 1e-3)), ("TEMPERATURES", (0.0, 1.0))):
         monkeypatch.setattr(explore_spore, name, values)
     monkeypatch.setattr(explore_spore, "_train", lambda curve, config: None)
     for rate in ("0.0001", "0.001"):
         for temperature in ("0", "1"):
-            name = f"learning_rate_per_s={rate} temperature={temperature}@1h-8-s11.curve.jsonl"
-            write_curve(tmp_path / "out/sums" / name, [[10, 20]], [[1, 1]])
-            Run.create(presets.spore_ball_sums(), tmp_path / "out/sums" / name.removesuffix(".curve.jsonl"))
+            variant = f"learning_rate_per_s={rate} temperature={temperature}"
+            run = tmp_path / f"out/sums/{variant}@1h-8-s11"
+            write_curve(run.with_name(f"{run.name}.curve.jsonl"), [[10, 20]], [[1, 1]])
+            varied_config = varied(presets.spore_ball_sums(), variant)
+            Run.create(replace(varied_config, num_envs=8, seed=11, checkpoint_every=45_000, keep_checkpoints=1), run)
     assert main(["sums", "--grid", "--out", str(tmp_path / "out"), "--results", str(tmp_path)]) == 0
     assert (tmp_path / "spore_grid_sums.png").stat().st_size > 5000

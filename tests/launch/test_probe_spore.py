@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from neuroctl.agents.spiking import SynapticSampling, SynapticSamplingParameters
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch import presets, probe_spore
 from neuroctl.launch.probe_spore import Arguments, disturbed_expert, explained, fitted, main
 
@@ -19,12 +20,12 @@ def test_a_linear_relation_is_found_and_explains_nearly_everything() -> None:
 
 
 def test_the_expert_wants_other_commands_than_those_that_disturb_it() -> None:
-    counts, wanted = disturbed_expert(presets.spore_lane(), Arguments(agents=2, blocks=1))
-    assert counts.shape == (250, 2, 64)
-    assert wanted.shape == (250, 2)
+    counts, wanted = disturbed_expert(presets.spore_lane(), Arguments(agents=2, blocks=3))
+    assert counts.shape == (750, 2, 64)
+    assert wanted.shape == (750, 2)
     assert set(np.unique(wanted)) <= {-2, -1, 0, 1, 2}
     assert len(np.unique(wanted)) > 2
-    again = disturbed_expert(presets.spore_lane(), Arguments(agents=2, blocks=1))
+    again = disturbed_expert(presets.spore_lane(), Arguments(agents=2, blocks=3))
     np.testing.assert_array_equal(again[0], counts)
 
 
@@ -53,3 +54,10 @@ def test_both_tables_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert np.isfinite([float(cell.split()[0]) for row in rows for cell in row.split("|")[2:5]]).all()
     value, low, high = (float(word.strip("()")) for word in rows[0].split("|")[2].split() if word != "to")
     assert low <= value <= high
+
+
+@pytest.mark.parametrize("arguments", [["--agents", "1"], ["--blocks", "2"], ["--agents", "-1"]])
+def test_too_few_agents_or_blocks_are_refused(arguments: list[str], tmp_path: Path) -> None:
+    least = 2 if "--agents" in arguments else 3
+    with pytest.raises(NeuroctlError, match=f"is {arguments[1]}; allowed: from {least} on"):
+        main([*arguments, "--results", str(tmp_path)])

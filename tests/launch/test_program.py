@@ -3,11 +3,15 @@
 import errno
 import io
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from neuroctl import launch
 from neuroctl.errors import NeuroctlError
+from neuroctl.launch.cli import PROGRAMS
 from neuroctl.launch.program import parse, run, table
 
 
@@ -61,6 +65,23 @@ def test_a_mistake_in_the_options_is_one_line_that_says_where_help_is(arguments,
     assert str(error.value).endswith("; see neuroctl do --help")
     assert "\n" not in str(error.value) and "│" not in str(error.value) and "─" not in str(error.value)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_script_is_called_as_one(capsys):
+    with pytest.raises(NeuroctlError, match=r"; see python launch/do\.py --help$"):
+        parse(Options, ["--nmae", "y"], "launch/do.py")
+    with pytest.raises(SystemExit):
+        parse(Options, ["--help"], "launch/do.py")
+    assert "usage: python launch/do.py" in capsys.readouterr().out
+
+
+def test_every_program_says_how_it_is_called(capsys):
+    for path in sorted(Path(launch.__file__).parent.glob("*.py")):
+        if "parse(Arguments" in path.read_text() and path.stem != "train":
+            with pytest.raises(SystemExit):
+                import_module(f"neuroctl.launch.{path.stem}").main(["--help"])
+            call = f"neuroctl {path.stem}" if path.stem in PROGRAMS else f"python launch/{path.name}"
+            assert f"usage: {call} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("columns", ["40", "200"])

@@ -55,7 +55,12 @@ def test_conditions_are_trained_once_and_written(arguments: list[str], tmp_path:
     assert float(rows["expert"][8].split()[0]) > float(rows["random"][8].split()[0])
     assert {len(row) for row in rows.values()} == {4 + 5 * len(EVALUATIONS["lane"])}
     assert (tmp_path / "results/spore_lane.png").stat().st_size > 10_000
-    assert main(asked) == 0
+    players = (f"{name}-s100.{kind}.json" for name in ("expert", "random") for kind in ("frozen", "frozen-anywhere"))
+    assert all((tmp_path / "cache/lane" / player).exists() for player in players)
+    assert main([argument for argument in asked if argument != "--agents=2"]) == 0  # what is there is good enough
+    for option, line in (("--agents=3", "--agents 2, asked is 3"), ("--hours=2", "--hours 5, asked is 2")):
+        with pytest.raises(NeuroctlError, match=f"lane/annealed-s100 holds a run with {line}; choose another --out"):
+            main([*asked, option])
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json*")} == kept
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import neuroctl
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch import change_plan, change_tables, populations, presets, study_spore_change
 from neuroctl.launch.change_plan import Arguments
 from neuroctl.launch.curves import read_curve
@@ -114,3 +115,9 @@ def test_other_agents_are_measured_again(options: Arguments) -> None:
     after = json.loads(path.read_text())
     assert before["trained"] == agents.digest != after["trained"] == other.digest
     assert not np.array_equal(before["shifted"]["reward"], after["shifted"]["reward"])
+
+
+def test_nothing_to_change_is_a_mistake(tmp_path: Any) -> None:
+    arguments = ["--trained", str(tmp_path / "nope"), "--out", str(tmp_path), "--results", str(tmp_path)]
+    with pytest.raises(NeuroctlError, match="nope holds no population of lane under annealed with seed 100"):
+        main([*arguments, "--tasks", "lane", "--parts", "robustness"])

@@ -147,5 +147,12 @@ def test_mistakes_are_named(tmp_path):
     with pytest.raises(NeuroctlError, match="swap_hours must be >= 0, got -1"):
         arguments(tmp_path, swap_hours=-1.0)
     study.train(arguments(tmp_path, hours=5 * SECONDS), "lever", "untrained")
-    with pytest.raises(NeuroctlError, match="holds a run with another swap_hours; choose another --out"):
+    with pytest.raises(NeuroctlError, match="a run with --swap-hours 0.0027.*, asked is 1.0; choose another --out"):
         study.train(arguments(tmp_path, swap_hours=1.0), "lever", "untrained")
+
+
+@pytest.mark.parametrize("name", ["hours", "swap_hours", "line_s"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_times_without_an_end_are_refused(name, value):
+    with pytest.raises(NeuroctlError, match=f"{name} must be a finite number, got {value}"):
+        study.Arguments(**{name: value})
