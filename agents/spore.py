@@ -11,19 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl import registry
-from neuroctl.checks import shown, shown_space
+from neuroctl.checks import is_number, shown, shown_space
 from neuroctl.config import parse_options
 from neuroctl.contracts import Agent, Info, Observation, Spaces
 from neuroctl.errors import NeuroctlError
 from neuroctl.training import check_device
 
+from .spiking.calls import misfit
 from .spiking.controller import Decoder, Encoder, Network, SpikingController
 from .spiking.decoders import LeftRightRatio, LowPass, PopulationVector
 from .spiking.encoders import PoissonEncoder
 from .spiking.input_rates import event_rates, image_rates, place_rates, with_exploration
 from .spiking.network import SpikingNetwork
 from .spiking.neurons import NeuronParameters
-from .spiking.projections import Population, Projection
+from .spiking.projections import Population, Projection, RuleFactory
 from .spiking.reward_filters import RewardFilter, delayed
 from .spiking.schedules import Schedule
 from .spore_config import DT_MS, SporeConfig
@@ -71,6 +72,9 @@ class SporeAgent(Agent):
         self._num_steps, self._dt_s = _steps_of(spaces)
         self._num_senses, self._sense = make_sense(config, spaces.observation, self._dt_s)
         self._decoder = make_decoder(config, spaces.action)
+        if config.reward_mean_s is not None and config.reward_mean_s < self._dt_s:
+            least = f"the control step of {self._dt_s:g} s"
+            raise NeuroctlError(f"agent.reward_mean_s must be at least {least}, got {shown(config.reward_mean_s)}")
         self._schedules = {
             "learning_rate": Schedule(config.learning_rate_schedule, config.learning_rate_half_life_s),
             "temperature": Schedule(config.temperature_schedule, config.temperature_half_life_s),
@@ -219,7 +223,7 @@ class SporeAgent(Agent):
 
     def _make(self, rows: int, seed: int) -> SpikingController:
         config, exploring = self.config, self.config.exploration_hz > 0
-        rule = registry.rules.load(config.rule)(**parse_options(config.rule_options))
+        rule = _rule_of(config)
         synapses = Projection("senses", "motor", rule=rule, synapses_per_pair=config.synapses_per_pair)
         weight = 2.0 if config.exploration_mv is None else config.exploration_mv
         neurons = NeuronParameters(
@@ -275,6 +279,18 @@ def forms_on(device: str) -> tuple[Callable[..., Network], Callable[..., Encoder
     return partial(TorchSpikingNetwork, device=device), partial(TorchPoissonEncoder, device=device)
 
 
+def _rule_of(config: SporeConfig) -> RuleFactory:
+    """What makes the synapses, of the name and the options of the rule."""
+    make, options = registry.rules.load(config.rule), parse_options(config.rule_options)
+    wrong = misfit(make, **options)
+    if wrong is not None:
+        raise NeuroctlError(f"agent.rule_options do not fit rule {config.rule!r}: {wrong}")
+    factory: RuleFactory = make(**options)
+    if not callable(factory):
+        raise NeuroctlError(f"rule {config.rule!r} must return what makes synapses, got {shown(factory)}")
+    return factory
+
+
 def _homeostasis(config: SporeConfig) -> dict[str, float]:
     """Parameters of the adaptive thresholds; none where they stay at 0."""
     if config.target_rate_hz is None:
@@ -288,6 +304,8 @@ def _steps_of(spaces: Spaces) -> tuple[int, float]:
     dt_s = spaces.control_dt_s
     if dt_s is None:
         raise NeuroctlError("the environment does not say its control step: it needs an attribute control_dt_s")
+    if not is_number(dt_s):
+        raise NeuroctlError(f"the environment's control step must be a number of seconds > 0, got {shown(dt_s)}")
     steps = round(1000 * dt_s / DT_MS)
     if steps < 1 or abs(steps * DT_MS - 1000 * dt_s) > 1e-6:
         raise NeuroctlError(f"the control step of {dt_s:g} s is no multiple of the network's step of {DT_MS:g} ms")
@@ -332,12 +350,14 @@ def make_decoder(config: SporeConfig, space: gym.Space[Any]) -> Decoder:
     Raises:
         NeuroctlError: another action space, or an option that has no effect on it.
     """
-    is_plane = isinstance(space, gym.spaces.Box) and space.shape == (2,)
+    is_plane = _is_plane(space)
     is_steering = isinstance(space, gym.spaces.Discrete) and space.n == COMMANDS and space.start == 0
     if not is_plane and not is_steering:
         raise NeuroctlError(
-            f"motor neurons command a Box(2,) or Discrete({COMMANDS}); the environment takes {shown_space(space)}"
+            f"motor neurons command Discrete({COMMANDS}), or a Box(2,) of floats with finite bounds below and above 0; "
+            f"the environment takes {shown_space(space)}"
         )
+    _check_motors(config, is_plane)
     unused = "ratio_scale" if is_plane else "readout_gain"
     if getattr(config, unused) is not None:
         raise NeuroctlError(f"agent.{unused} {shown(getattr(config, unused))} has no effect on {shown_space(space)}")
@@ -347,3 +367,22 @@ def make_decoder(config: SporeConfig, space: gym.Space[Any]) -> Decoder:
         gain = 0.05 if config.readout_gain is None else config.readout_gain
         return PopulationVector(config.motors, gain, limit)
     return LeftRightRatio(config.motors, 20.0 if config.ratio_scale is None else config.ratio_scale)
+
+
+def _is_plane(space: gym.Space[Any]) -> bool:
+    """Whether actions are vectors around 0."""
+    if not isinstance(space, gym.spaces.Box) or space.shape != (2,) or not np.issubdtype(space.dtype, np.floating):
+        return False
+    bounds = np.array([space.low, space.high])
+    return bool(np.isfinite(bounds).all() and (space.low < 0).all() and (space.high > 0).all())
+
+
+def _check_motors(config: SporeConfig, is_plane: bool) -> None:
+    """Refuse a number of motor neurons, or a scale, that cannot give all commands."""
+    if is_plane and config.motors < 3:
+        raise NeuroctlError(f"agent.motors must be an integer >= 3 for a command in the plane, got {config.motors}")
+    if not is_plane and config.motors % 2:
+        raise NeuroctlError(f"agent.motors must be even, half for each side, got {config.motors}")
+    least = LeftRightRatio.boundaries[-1] if LeftRightRatio.boundaries else 0.0
+    if not is_plane and config.ratio_scale is not None and config.ratio_scale <= least:
+        raise NeuroctlError(f"agent.ratio_scale must be > {least:g}, the last boundary, got {config.ratio_scale:g}")

@@ -13,6 +13,8 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 
 DT_MS = 1.0
 """Step of the network."""
+MOST_DELAY_S = 3600.0
+"""Of a late reward: every agent remembers the rewards of that time."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class SporeConfig(AgentConfig):
     """Time constant of a low-pass on the reward before; 0 is none."""
 
     reward_delay_s: float = 0.0
-    """By how much the synapses see the reward late; for a control experiment, 0 otherwise."""
+    """By how much the synapses see the reward late, at most 3600; for a control experiment, 0 otherwise."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range and options without effect; what depends on the robot is checked later."""
@@ -98,6 +100,10 @@ class SporeConfig(AgentConfig):
             self._check_number(name, 0.0)
         for name in ("readout_gain", "ratio_scale", "reward_mean_s", "target_rate_hz", "adaptation_mv"):
             self._check_number(name, 0.0, above=True)
+        if self.reward_delay_s > MOST_DELAY_S:
+            raise NeuroctlError(
+                f"agent.reward_delay_s must be from 0 to {MOST_DELAY_S:g}, got {shown(self.reward_delay_s)}"
+            )
         checked_integer("agent.motors", self.motors, 2)
         checked_integer("agent.synapses_per_pair", self.synapses_per_pair, 1)
         if self.place_cells is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,8 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from neuroctl.errors import NeuroctlError
 
 from .decoders import LowPass
+from .member_rows import check_mapping
 from .plasticity import PlasticityRule, State
 from .reward_filters import RewardFilter
+
+_ROUNDING = 1e-6
 
 
 class Network(Protocol):
@@ -21,6 +25,7 @@ class Network(Protocol):
     batch_size: int
     dt_ms: float
     num_inputs: int
+    num_outputs: int
     rules: dict[str, PlasticityRule]
     activity: dict[str, NDArray[np.uint8]]
 
@@ -48,7 +53,10 @@ class Network(Protocol):
 
 
 class Encoder(Protocol):
-    """Turns rates into spikes: a `PoissonEncoder`, or its form on a torch device."""
+    """Turns rates into spikes: a `PoissonEncoder`, or its form on a torch device.
+
+    Where it has `num_inputs`, `batch_size` and `dt_ms`, they must be those of the network.
+    """
 
     num_steps: int
 
@@ -63,7 +71,7 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """Turns the rates of motor neurons into commands."""
+    """Turns the rates of motor neurons into commands; of `num_neurons`, where it says so."""
 
     def decode(self, rates_hz: ArrayLike) -> NDArray[Any]:
         """Commands `[B, ...]` of the rates `[B, N]` in Hz."""
@@ -84,7 +92,8 @@ class SpikingController:
         reward_filter: what the rules are shown of a reward.
 
     Raises:
-        NeuroctlError: a rule changes weights within a control step.
+        NeuroctlError: parts are of other sizes or time steps than the network, or a rule changes weights within a
+            control step.
     """
 
     def __init__(
@@ -98,13 +107,29 @@ class SpikingController:
     ) -> None:
         self.network, self.readout, self.reward_filter = network, readout, reward_filter
         self._rates, self._encoder, self._decoder = rates, encoder, decoder
+        self._check_sizes()
         for name, rule in network.rules.items():
             if rule.steps_until_update % encoder.num_steps:
                 interval_ms, step_ms = (n * network.dt_ms for n in (rule.steps_until_update, encoder.num_steps))
                 raise NeuroctlError(
                     f"synapses {name} change after {interval_ms:g} ms; allowed: multiples of the control step of "
-                    f"{step_ms:g} ms"
+                    f"{step_ms:g} ms; set weight_update_interval of the rule (in rule_options of an agent)"
                 )
+
+    def _check_sizes(self) -> None:
+        """Refuse parts that do not fit the network; those of one's own need not tell their sizes."""
+        network, control_dt_s = self.network, self._encoder.num_steps * self.network.dt_ms / 1000
+        batch = {"batch_size": network.batch_size}
+        for name, part, needed in (
+            ("encoder", self._encoder, {"num_inputs": network.num_inputs, "dt_ms": network.dt_ms, **batch}),
+            ("readout", self.readout, {"num_neurons": network.num_outputs, "dt_ms": network.dt_ms, **batch}),
+            ("decoder", self._decoder, {"num_neurons": network.num_outputs}),
+            ("reward_filter", self.reward_filter, {"control_dt_s": control_dt_s, **batch}),
+        ):
+            for size, right in needed.items():
+                given = getattr(part, size, right)
+                if not math.isclose(given, right, rel_tol=_ROUNDING):
+                    raise NeuroctlError(f"{size} of the {name} must be {right:g}, to fit the network, got {given:g}")
 
     def act(self, obs: Any) -> NDArray[Any]:
         """Commands `[B, ...]` for observations `[B, ...]`, after one control step of the network."""
@@ -131,6 +156,7 @@ class SpikingController:
         Raises:
             NeuroctlError: a network of another form, a damaged state, or no such members.
         """
+        _check_parts(state)
         self.network.adopt(state["network"], members)
         self.reward_filter.adopt(state["reward"], members)
 
@@ -149,7 +175,16 @@ class SpikingController:
         Raises:
             NeuroctlError: a network of another form, or a damaged state.
         """
+        _check_parts(state)
         self.network.load_state_dict(state["network"])
         self._encoder.load_state_dict(state["encoder"])
         self.readout.load_state_dict(state["readout"])
         self.reward_filter.load_state_dict(state["reward"])
+
+
+def _check_parts(state: Any) -> None:
+    """Refuse what is no state of a controller; each part looks at its own."""
+    check_mapping("a controller", state)
+    missing = [name for name in ("network", "encoder", "readout", "reward") if name not in state]
+    if missing:
+        raise NeuroctlError(f"state of a controller has no {missing[0]!r}")

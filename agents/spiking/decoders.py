@@ -17,7 +17,7 @@ from .coding_kernels import all_within, limited_vectors, low_pass, weighted_sums
 from .member_rows import member_rows
 from .neuron_kernels import MOST_SPIKES
 from .neurons import check_arrays, checked_counts
-from .plasticity import State, checked_real
+from .plasticity import State, as_array, checked_real
 
 MOST_RATE = 1e100
 """Of a neuron in Hz; sums of such rates are floats."""
@@ -59,7 +59,7 @@ class LowPass:
         Raises:
             NeuroctlError: another shape, or spikes that are no whole numbers from 0 to 255; nothing has changed.
         """
-        steps = len(np.atleast_1d(spikes))
+        steps = len(np.atleast_1d(as_array("spikes", spikes)))
         counts = checked_counts("spikes", spikes, (steps, self.batch_size, self.num_neurons), MOST_SPIKES)
         low_pass(math.exp(-self.dt_ms / self.tau_ms), 1000 / self.tau_ms, counts, self._activity)
         return self.rates_hz
@@ -108,6 +108,11 @@ class LinearReadout:
         if matrix.ndim != 2 or matrix.size == 0 or matrix.dtype.kind not in "iuf" or not np.isfinite(matrix).all():
             raise NeuroctlError(f"matrix must be finite numbers [commands, neurons], got {shown(self.matrix)}")
         _freeze(self, "matrix", matrix)
+
+    @property
+    def num_neurons(self) -> int:
+        """N."""
+        return int(self.matrix.shape[1])
 
     def decode(self, rates_hz: ArrayLike) -> Reals:
         """Commands `[B, A]` of the rates `[B, N]`.
@@ -214,7 +219,7 @@ def _sums(matrix: NDArray[np.floating], rates_hz: ArrayLike) -> Reals:
 
 
 def _checked_rates(rates_hz: ArrayLike, num_neurons: int) -> Reals:
-    rates = np.asarray(rates_hz)
+    rates = as_array("rates_hz", rates_hz)
     if rates.ndim != 2 or rates.shape[1] != num_neurons or rates.dtype.kind not in "buif":
         raise NeuroctlError(f"rates_hz must be numbers [B, {num_neurons}], got {rates.dtype} of {rates.shape}")
     rates = rates.astype(np.float64, copy=False)

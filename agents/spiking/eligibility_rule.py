@@ -17,7 +17,15 @@ from neuroctl.streams import checked_seed
 from .eligibility_kernels import Array, Reals, Spikes, move_weights
 from .eligibility_parameters import EligibilityParameters
 from .member_rows import member_rows
-from .plasticity import PlasticityRule, State, checked_dtype, checked_initial, checked_interval, checked_real
+from .plasticity import (
+    PlasticityRule,
+    State,
+    as_array,
+    checked_dtype,
+    checked_initial,
+    checked_interval,
+    checked_real,
+)
 from .random_numbers import fill_normals, make_streams
 
 
@@ -126,12 +134,17 @@ class EligibilityRule(PlasticityRule):
 
     @weight.setter
     def weight(self, value: ArrayLike) -> None:
-        given = np.asarray(value)
+        given = as_array("weight", value)
         if given.shape != self._shape or given.dtype.kind not in "buif":
             raise NeuroctlError(f"weight must be numbers of shape {self._shape}, got {given.dtype} {given.shape}")
         if not np.isfinite(given).all():
             raise NonFiniteError("weight has a value that is not finite")
         self._weight = self._within_bounds("weight", _turned(given), self._exists)
+
+    @property
+    def greatest_weight(self) -> float:
+        """The upper bound of the weights; 0 where that is negative, since there may be no synapse."""
+        return max(self.parameters.max_weight, 0.0)
 
     @property
     def exists(self) -> NDArray[np.bool_]:
@@ -251,7 +264,7 @@ class EligibilityRule(PlasticityRule):
         return np.where(self.exists, weight.reshape(self._shape), 0.0)
 
     def _checked_exists(self, exists: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-        mask = np.ones(self._shape, np.bool_) if exists is None else np.asarray(exists)
+        mask = np.ones(self._shape, np.bool_) if exists is None else as_array("exists", exists)
         if mask.dtype != np.bool_ or mask.shape not in (self._shape, self._shape[1:]):
             allowed = f"{self._shape[1:]} or {self._shape}"
             raise NeuroctlError(f"exists must be bool of shape {allowed}, got {mask.dtype} {mask.shape}")

@@ -15,7 +15,7 @@ from neuroctl.streams import checked_seed
 from .coding_kernels import all_within, poisson_spikes
 from .neuron_kernels import MOST_EXPECTED, MOST_SPIKES
 from .neurons import check_arrays, checked_signal
-from .plasticity import State, checked_real
+from .plasticity import State, as_array, checked_real
 from .random_numbers import checked_streams, make_streams
 
 EVENT_FIELDS = ("t_s", "row", "column", "polarity")
@@ -64,7 +64,7 @@ class PoissonEncoder:
             NeuroctlError: another shape, or rates from outside 0 to `limit_hz`; nothing was drawn.
             NonFiniteError: NaN or infinity; nothing was drawn.
         """
-        rates = np.asarray(rates_hz)
+        rates = as_array("rates_hz", rates_hz)
         if rates.dtype != np.float64 or rates.shape != (self.batch_size, self.num_inputs):
             rates = checked_signal("rates_hz", rates_hz, (self.batch_size, self.num_inputs), np.float64)
         if not all_within(rates, self.limit_hz):

@@ -29,6 +29,7 @@ def member_rows(
     Raises:
         NeuroctlError: an array is missing or of another kind, or `members` are no B integers from 0 to M - 1.
     """
+    check_mapping(owner, state)
     rows, count = {}, None
     for name, mine in like.items():
         given = state.get(name)
@@ -42,13 +43,26 @@ def member_rows(
     return rows
 
 
+def check_mapping(owner: str, state: Any) -> None:
+    """Refuse a state that is no mapping.
+
+    Raises:
+        NeuroctlError: that is so.
+    """
+    if not isinstance(state, Mapping):
+        raise NeuroctlError(f"state of {owner} must be a mapping, got {shown(state)}")
+
+
 def checked_members(members: ArrayLike, batch_size: int, count: int) -> NDArray[np.intp]:
     """`members` as indices `[batch_size]` of `count` agents.
 
     Raises:
         NeuroctlError: they are no such integers.
     """
-    chosen = np.asarray(members)
+    try:
+        chosen = np.asarray(members)
+    except ValueError:  # rows of different lengths
+        chosen = np.empty(0)
     right = chosen.shape == (batch_size,) and chosen.dtype.kind in "iu"
     if not right or not ((chosen >= 0) & (chosen < count)).all():
         raise NeuroctlError(f"members must be {batch_size} integers from 0 to {count - 1}, got {shown(members)}")

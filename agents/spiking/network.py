@@ -24,16 +24,20 @@ from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.streams import checked_seed, derive_seed
 
+from .member_rows import check_mapping
 from .network_kernels import Memory, Wiring, run_network
 from .neuron_kernels import MOST_SPIKES
 from .neurons import NeuronState, PoissonDoubleExpNeurons, check_arrays, checked_counts, checked_signal
-from .plasticity import PlasticityRule, State, checked_dtype, checked_real
-from .projections import RECEPTORS, Population, Projection, draw_synapses, draw_weights
+from .plasticity import PlasticityRule, State, as_array, checked_dtype, checked_real
+from .projections import RECEPTORS, Population, Projection, draw_synapses, draw_weights, make_rule
 
 INPUT = "input"
 """Name of the inputs where they are one group."""
 MOST_STEPS = 1000
 """Steps that are simulated at a time: bounds the memory for random numbers."""
+
+ROUNDING = 1e-5
+"""Of weights that a rule sums in another order, on another machine."""
 
 Floats = NDArray[np.floating]
 
@@ -177,8 +181,9 @@ class SpikingNetwork:
         if projection.rule is None:
             weights = draw_weights(projection, key, sizes, self.batch_size, self._seed)
             return weights if exists is None else np.where(exists, weights, 0.0)
-        rule = projection.rule(
-            *sizes,
+        self.rules[key] = make_rule(
+            projection,
+            sizes,
             batch_size=self.batch_size,
             dt_ms=self.dt_ms,
             seed=derive_seed(self._seed, f"rule/{key}"),
@@ -186,12 +191,7 @@ class SpikingNetwork:
             synapses_per_pair=projection.synapses_per_pair,
             exists=exists,
         )
-        self.rules[key] = rule
-        weights = rule.weight
-        if weights.shape != (self.batch_size, *sizes):
-            right = (self.batch_size, *sizes)
-            raise projection.mistake(f"weights of its rule must have shape {right}, got {weights.shape}")
-        return weights
+        return self.rules[key].weight
 
     @property
     def _num_words(self) -> int:
@@ -334,7 +334,7 @@ class SpikingNetwork:
 
     def _checked_counts(self, spikes_in: ArrayLike) -> NDArray[np.uint8]:
         """Spikes of the inputs, filled up to whole words."""
-        steps = len(np.atleast_1d(spikes_in))
+        steps = len(np.atleast_1d(as_array("spikes_in", spikes_in)))
         given = checked_counts("spikes_in", spikes_in, (steps, self.batch_size, self.num_inputs), MOST_SPIKES)
         counts = np.zeros((steps, self.batch_size, 8 * self._num_words), np.uint8)
         counts[:, :, : self.num_inputs] = given
@@ -358,11 +358,12 @@ class SpikingNetwork:
         Raises:
             NeuroctlError: it is of a network of another form, or damaged; nothing has changed.
         """
-        self._check_topology(state.get("topology"))
         self._check_parts(state)
+        self._check_topology(state.get("topology"))
         before = self.state_dict()
         try:
             self._take_state(state)
+            self._check_weights()
         except NeuroctlError:
             self._take_state(before)
             raise
@@ -379,8 +380,8 @@ class SpikingNetwork:
         Raises:
             NeuroctlError: another form, a damaged state, or members that it does not have; nothing has changed.
         """
-        self._check_topology(state.get("topology"), first=1)
         self._check_parts(state)
+        self._check_topology(state.get("topology"), first=1)
         before = self.state_dict()
         try:
             for name, neurons in self.neurons.items():
@@ -393,6 +394,7 @@ class SpikingNetwork:
         self.refresh_weights()
 
     def _check_parts(self, state: Mapping[str, Any]) -> None:
+        check_mapping("the network", state)
         for part, owners in (("neurons", self.neurons), ("rules", self.rules)):
             states = state.get(part)
             missing = [key for key in owners if not isinstance(states, Mapping) or key not in states]
@@ -410,6 +412,21 @@ class SpikingNetwork:
         for name, array in arrays.items():
             array[:] = state[name]
         self._seen = self._nothing()
+
+    def _check_weights(self) -> None:
+        """Refuse arrays of a state that was taken which no network leaves behind."""
+        for name, array in (("weights", self._weights), ("arrivals", self._memory.arrivals)):
+            if not np.isfinite(array).all():
+                raise NeuroctlError(f"{name} in the state of the network must be finite")
+        for key, projection in self._projections.items():
+            weight = self.weight(key)
+            if projection.receptor == "inh" and (weight > 0).any():
+                raise NeuroctlError(f"weights of {key!r} in the state of the network must be <= 0: they are inhibitory")
+            if key in self.rules and not np.allclose(weight, self.rules[key].weight, rtol=ROUNDING, atol=ROUNDING):
+                raise NeuroctlError(
+                    f"weights of {key!r} in the state of the network are not those of its rule; call refresh_weights "
+                    "before a state is saved"
+                )
 
     def _topology(self) -> list[str]:
         """The form of the network, a line for each part."""

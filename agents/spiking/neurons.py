@@ -20,9 +20,9 @@ from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.finite import all_finite
 from neuroctl.streams import checked_seed
 
-from .member_rows import member_rows
+from .member_rows import check_mapping, member_rows
 from .neuron_kernels import advance_neurons
-from .plasticity import State, checked_dtype, checked_real, keep_checked
+from .plasticity import State, as_array, checked_dtype, checked_real, keep_checked
 from .random_numbers import checked_streams, fill_uniforms, make_streams
 
 _ABOVE_ZERO = ("tau_rise_exc_ms", "tau_fall_exc_ms", "tau_rise_inh_ms", "tau_fall_inh_ms")
@@ -232,7 +232,7 @@ class PoissonDoubleExpNeurons:
             NeuroctlError: shapes that do not fit.
             NonFiniteError: NaN or infinity.
         """
-        steps = len(np.atleast_1d(exc))
+        steps = len(np.atleast_1d(as_array("exc", exc)))
         shape = (steps, self.batch_size, self.size)
         arrivals = np.empty((self.batch_size, steps, 2, self.size), self.dtype)
         for k, (name, value) in enumerate((("exc", exc), ("inh", inh))):
@@ -270,6 +270,7 @@ class PoissonDoubleExpNeurons:
         shapes = {field.name: getattr(self._state, field.name) for field in fields(self._state)}
         shapes["streams"] = self._streams
         check_arrays(f"neurons {self.name!r}", state, shapes)
+        self._check_values(state)
         streams = checked_streams(f"neurons {self.name!r}", state["streams"], self.batch_size)
         for field in fields(self._state):
             getattr(self._state, field.name)[:] = state[field.name]
@@ -282,7 +283,20 @@ class PoissonDoubleExpNeurons:
             NeuroctlError: it is of other neurons, or has no such members; nothing has changed.
         """
         mine = {"threshold": self._state.threshold}
-        self._state.threshold[:] = member_rows(f"neurons {self.name!r}", state, mine, members)["threshold"]
+        rows = member_rows(f"neurons {self.name!r}", state, mine, members)
+        self._check_values(rows)
+        self._state.threshold[:] = rows["threshold"]
+
+    def _check_values(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Refuse numbers in arrays of a state that neurons cannot have."""
+        wrong = [field.name for field in fields(self._state) if not np.isfinite(state.get(field.name, 0)).all()]
+        if wrong:
+            raise NeuroctlError(f"{wrong[0]} in the state of neurons {self.name!r} has a value that is not finite")
+        refractory = state.get("refractory")
+        if refractory is not None and (refractory < 0).any():
+            raise NeuroctlError(
+                f"refractory in the state of neurons {self.name!r} must be >= 0, got {refractory.min().item()}"
+            )
 
 
 def _scale(tau_rise_ms: float, tau_fall_ms: float) -> float:
@@ -296,7 +310,7 @@ def checked_signal(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: D
         NeuroctlError: it has another shape, or holds no numbers.
         NonFiniteError: NaN or infinity.
     """
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.shape != shape or array.dtype.kind not in "buif":
         raise NeuroctlError(f"{name} must be numbers of shape {shape}, got {array.dtype} of shape {array.shape}")
     if not all_finite(array):
@@ -312,7 +326,7 @@ def checked_counts(
     Raises:
         NeuroctlError: another shape, or a value that is no such number.
     """
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.shape != shape or array.dtype.kind not in "buif":
         raise NeuroctlError(f"{name} must be numbers of shape {shape}, got {array.dtype} of shape {array.shape}")
     if array.dtype not in (np.uint8, np.bool_):
@@ -329,6 +343,7 @@ def check_arrays(owner: str, state: Mapping[str, Any], like: Mapping[str, NDArra
     Raises:
         NeuroctlError: the first that is missing or differs.
     """
+    check_mapping(owner, state)
     for name, right in like.items():
         given = state.get(name)
         if not isinstance(given, np.ndarray):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -81,6 +82,11 @@ class PlasticityRule(ABC):
         """What a spike transmits now `[B, num_pre, num_post]`: summed over parallel synapses, a copy."""
 
     @property
+    def greatest_weight(self) -> float:
+        """What no weight ever exceeds, mV; infinite by default. Inhibitory synapses need a rule where it is <= 0."""
+        return math.inf
+
+    @property
     @abstractmethod
     def steps_until_update(self) -> int:
         """Steps after which weights change next, >= 1."""
@@ -154,7 +160,7 @@ class PlasticityRule(ABC):
         self, spikes_pre: ArrayLike, bap: ArrayLike, reward: ArrayLike
     ) -> tuple[NDArray[np.uint8], NDArray[np.floating], NDArray[np.floating]]:
         """The arguments of `advance` as arrays, checked as it promises."""
-        spikes, trace, rewards = np.asarray(spikes_pre), np.asarray(bap), np.asarray(reward)
+        spikes, trace, rewards = as_array("spikes_pre", spikes_pre), as_array("bap", bap), as_array("reward", reward)
         steps = len(spikes) if spikes.ndim else 0
         for name, array, sizes in (
             ("spikes_pre", spikes, (self.batch_size, self.num_pre)),
@@ -170,10 +176,22 @@ class PlasticityRule(ABC):
         shape = (steps, self.batch_size, self.num_post)
         if spikes_post is None:
             raise NeuroctlError(f"{type(self).__name__} needs spikes_post of shape {shape}, got None")
-        spikes = np.asarray(spikes_post)
+        spikes = as_array("spikes_post", spikes_post)
         if spikes.shape != shape:
             raise NeuroctlError(f"spikes_post must have shape {shape}, got {spikes.shape}")
         return _checked_spikes("spikes_post", spikes)
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """`value` as an array.
+
+    Raises:
+        NeuroctlError: its rows have different lengths.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise NeuroctlError(f"{name} must be an array of numbers; its rows have different lengths") from None
 
 
 def checked_real(name: str, value: Any, least: float, above: bool = False) -> float:

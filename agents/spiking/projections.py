@@ -13,8 +13,9 @@ from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import stream
 
+from .calls import misfit
 from .neurons import NeuronParameters
-from .plasticity import PlasticityRule, checked_real
+from .plasticity import PlasticityRule, as_array, checked_real
 
 RECEPTORS = ("exc", "inh")
 _ROUNDING = 1e-6
@@ -81,7 +82,8 @@ class Projection:
     probability: float = 1.0
     """With which each synapse exists, drawn once for each agent."""
     receptor: str = "exc"
-    """`"exc"` or `"inh"`: which time constants apply. Static weights of `"inh"` are negative."""
+    """`"exc"` or `"inh"`: which time constants apply. No weight of `"inh"` is positive: of a rule there,
+    `PlasticityRule.greatest_weight` is at most 0, as that of `SynapticSampling` with a negative `weight_scale`."""
     synapses_per_pair: int = 1
     """Parallel plastic synapses for each pair of neurons."""
     autapses: bool = False
@@ -92,6 +94,8 @@ class Projection:
         if (self.weight is None) == (self.rule is None):
             given = "neither" if self.rule is None else "both"
             raise self.mistake(f"needs weight or rule, got {given}")
+        if self.rule is not None and not callable(self.rule):
+            raise self.mistake(f"rule must be what makes its synapses, got {shown(self.rule)}")
         if self.receptor not in RECEPTORS:
             raise self.mistake(f"receptor must be 'exc' or 'inh', got {shown(self.receptor)}")
         probability = checked_real("probability", self.probability, 0.0)
@@ -140,6 +144,30 @@ def draw_synapses(
     return exists
 
 
+def make_rule(projection: Projection, sizes: tuple[int, int], **options: Any) -> PlasticityRule:
+    """The synapses of a plastic projection, of the options of a `RuleFactory`.
+
+    Raises:
+        NeuroctlError: its rule does not take these options, makes something else, or weights of another shape, or its
+            weights may become positive although they are inhibitory.
+    """
+    factory: Any = projection.rule
+    wrong = misfit(factory, *sizes, **options)
+    if wrong is not None:
+        raise projection.mistake(f"its rule cannot be called: {wrong}")
+    rule = factory(*sizes, **options)
+    if not isinstance(rule, PlasticityRule):
+        raise projection.mistake(f"its rule must make a PlasticityRule, got {shown(rule)}")
+    shape = (options["batch_size"], *sizes)
+    if rule.weight.shape != shape:
+        raise projection.mistake(f"weights of its rule must have shape {shape}, got {rule.weight.shape}")
+    if projection.receptor == "inh" and rule.greatest_weight > 0:
+        raise projection.mistake(
+            f"weights of receptor 'inh' must be <= 0, greatest_weight of its rule is {rule.greatest_weight:g}"
+        )
+    return rule
+
+
 def draw_weights(
     projection: Projection, key: str, sizes: tuple[int, int], batch_size: int, seed: int
 ) -> NDArray[np.floating]:
@@ -152,12 +180,15 @@ def draw_weights(
     """
     given: Any = projection.weight
     if callable(given):
-        drawn = [np.asarray(given(stream(seed, f"weights/{key}", b), sizes)) for b in range(batch_size)]
+        drawn = [
+            as_array(f"weight of {projection.name}", given(stream(seed, f"weights/{key}", b), sizes))
+            for b in range(batch_size)
+        ]
         wrong = [array.shape for array in drawn if array.shape != sizes]
         if wrong:
             raise projection.mistake(f"weights must have shape {sizes}, got {wrong[0]}")
         given = np.stack(drawn)
-    weights = np.asarray(given)
+    weights = as_array(f"weight of {projection.name}", given)
     shape = (batch_size, *sizes)
     if weights.dtype.kind not in "iuf" or weights.shape not in ((), sizes, shape):
         raise projection.mistake(f"weight must be a number or have shape {sizes} or {shape}, got {shown(given)}")

@@ -263,6 +263,8 @@ def load_samples(path: str | Path) -> Arrays:
         data = Path(path).read_bytes()
     except FileNotFoundError:
         raise DamagedFileError(f"{path} is missing") from None
+    except OSError as error:
+        raise DamagedFileError(f"{path} cannot be read: {error.strerror}") from None
     return decode_episode(data, Path(path))
 
 

@@ -78,7 +78,7 @@ class RewardFilter:
             raise UnknownNameError("reward filter", str(kind), KINDS)
         self.kind = kind
         self.batch_size = checked_integer("batch_size", batch_size, 1)
-        dt_s = checked_real("control_dt_s", control_dt_s, 0.0, above=True)
+        self.control_dt_s = dt_s = checked_real("control_dt_s", control_dt_s, 0.0, above=True)
         smoothing_s = checked_real("smoothing_s", smoothing_s, 0.0)
         smooth_decay = math.exp(-dt_s / smoothing_s) if smoothing_s > 0 else 0.0
         mean_decay = math.exp(-dt_s / self._checked_tau(tau_s, dt_s))

@@ -9,17 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from neuroctl.checks import checked_integer, shown
+from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.streams import checked_seed
 
 from . import synaptic_kernels as kernels
-from .member_rows import checked_members
-from .plasticity import PlasticityRule, State, checked_dtype, checked_initial, checked_interval, checked_real
+from .member_rows import check_mapping, checked_members
+from .plasticity import (
+    PlasticityRule,
+    State,
+    as_array,
+    checked_dtype,
+    checked_initial,
+    checked_interval,
+    checked_real,
+)
 from .random_numbers import checked_streams, fill_normals, make_streams
 from .synaptic_parameters import SynapticSamplingParameters
 
 Floats = NDArray[np.floating]
+_MOST_LOG = math.log(np.finfo(np.float64).max)
+_ROUNDING = 1e-4
 BUFFERS = ("spikes", "bap", "reward", "direct")
 """What a rule remembers of the steps that wait for the end of the update interval."""
 
@@ -70,11 +80,14 @@ class SynapticSampling(PlasticityRule):
         synapses_per_pair: K.
         exists: which of the potential synapses there are, `[num_pre, num_post]` or one of the shapes above; others
             transmit nothing and never move. All by default.
-        initial: mean and standard deviation of theta at the start.
+        initial: mean and standard deviation of theta at the start, the mean within the bounds. What is drawn above
+            `max_param` begins there, and likewise below `min_param` where that is not negative. What is drawn below a
+            negative `min_param` is retracted and comes within the bounds with the first update, as in the module,
+            which applies both bounds in updates alone.
 
     Raises:
-        NeuroctlError: a value out of range, an update interval that is no multiple of the step, or weights that
-            `dtype` does not hold.
+        NeuroctlError: a value out of range, parameters of another rule, an update interval that is no multiple of the
+            step, or weights that `dtype` does not hold.
 
     Attributes:
         parameters: as given.
@@ -100,7 +113,9 @@ class SynapticSampling(PlasticityRule):
         exists: NDArray[np.bool_] | None = None,
         initial: tuple[float, float] = (-0.5, 0.5),
     ) -> None:
-        self.parameters = p = SynapticSamplingParameters() if parameters is None else parameters
+        self.parameters = p = self.parameters_type() if parameters is None else parameters
+        if not isinstance(p, self.parameters_type):
+            raise NeuroctlError(f"parameters must be {self.parameters_type.__name__}, got {shown(p)}")
         super().__init__(
             num_pre,
             num_post,
@@ -124,7 +139,10 @@ class SynapticSampling(PlasticityRule):
         self._streams = make_streams(checked_seed(seed), "synapses", self.batch_size)
         self._noise = np.zeros(self._shape, self.dtype)
         self._turnover = np.zeros((self.batch_size, 2), np.int64)
-        self._begin(*checked_initial(initial))
+        mean, sd = checked_initial(initial)
+        if not p.min_param <= mean <= p.max_param:
+            raise NeuroctlError(f"mean of initial must be from {p.min_param:g} to {p.max_param:g}, got {mean:g}")
+        self._begin(mean, sd)
 
     def _begin(self, mean: float, sd: float) -> None:
         """Empty buffers, no traces, and a random theta."""
@@ -140,7 +158,8 @@ class SynapticSampling(PlasticityRule):
         )
         theta = np.empty(self._shape)
         fill_normals(self._streams, theta.reshape(B, -1))
-        theta = mean + sd * theta
+        low = self.parameters.min_param if self.parameters.min_param >= 0 else -math.inf
+        theta = np.clip(mean + sd * theta, low, self.parameters.max_param)
         w, e, g = (np.zeros(self._shape, self.dtype) for _ in range(3))
         potentials = self._shape if self.compat else (B, self.num_pre, 1, 1)
         self._synapses = kernels.Synapses(theta, w, e, g, np.zeros(potentials), np.zeros(potentials))
@@ -155,18 +174,34 @@ class SynapticSampling(PlasticityRule):
         return w[:, :, 0].copy() if self.synapses_per_pair == 1 else w.sum(axis=2)
 
     @property
+    def greatest_weight(self) -> float:
+        """That of all parallel synapses at the upper bound of theta; 0 where none is positive."""
+        p = self.parameters
+        if p.weight_scale < 0 or p.max_param < 0:
+            return 0.0
+        log = math.log(p.weight_scale * self.synapses_per_pair) + p.max_param - p.parameter_mapping_offset
+        return math.exp(log) if log < _MOST_LOG else math.inf
+
+    @property
     def exists(self) -> NDArray[np.bool_]:
         """Which of the potential synapses there are; a copy."""
         return self._outward(self._exists)
 
     @property
     def theta(self) -> NDArray[np.float64]:
-        """Synaptic parameters; a copy. Setting them sets the weights at once."""
+        """Synaptic parameters; a copy. Setting them, within their bounds, sets the weights at once.
+
+        A value that is out of bounds may stay, see `initial`.
+        """
         return self._outward(self._present().theta)
 
     @theta.setter
     def theta(self, value: ArrayLike) -> None:
-        theta = self._inward("theta", value)
+        theta, p = self._inward("theta", value), self.parameters
+        wrong = ((theta < p.min_param) | (theta > p.max_param)) & (theta != self._present().theta)
+        if wrong.any():
+            found = theta[wrong][0].item()
+            raise NeuroctlError(f"theta must be from {p.min_param:g} to {p.max_param:g}, got {found!r}")
         self._settle()
         self._synapses.theta[:] = theta
         self._map_weights(np.zeros_like(self._turnover))
@@ -270,12 +305,14 @@ class SynapticSampling(PlasticityRule):
         """
         checked = self._checked_state(state, self.batch_size)
         streams = checked_streams("the synapses", checked["streams"], self.batch_size)
+        self._check_mapping(checked)
         self._take(checked, np.arange(self.batch_size))
         self._streams, self._turnover = streams, checked["turnover"]
 
     def adopt(self, state: Mapping[str, Any], members: Sequence[int]) -> None:
         """Begin with theta and g of agents of another such rule; e, potentials and the interval begin anew."""
-        agents = int(np.atleast_1d(state.get("topology", 0))[0])
+        check_mapping("the synapses", state)
+        agents = _first_integer(state.get("topology"))
         chosen = checked_members(members, self.batch_size, agents)
         self._take(self._checked_state(state, agents), chosen)
         self._settle()
@@ -297,25 +334,27 @@ class SynapticSampling(PlasticityRule):
 
     def _checked_state(self, state: Mapping[str, Any], agents: int) -> dict[str, Any]:
         """What a state of so many agents holds, checked; arrays are copies."""
+        check_mapping("the synapses", state)
         own = self.state_dict()
         missing = sorted(own.keys() - state.keys())
         if missing:
             raise NeuroctlError(f"the state of the synapses lacks {missing[0]!r}")
-        topology = np.asarray(state["topology"])
+        topology = as_array("topology of the state", state["topology"])
         needed = np.array([agents, *own["topology"][1:]])
         if not np.array_equal(topology, needed):
             raise NeuroctlError(
                 "the state is of other synapses; agents, presynaptic, parallel, postsynaptic, steps per update, dt_ms, "
                 f"compat, bytes: {topology.tolist()} there, {needed.tolist()} here"
             )
-        settled, waiting = int(state["settled"]), len(np.atleast_1d(state["steps/spikes"]))
-        if not 0 <= settled <= settled + waiting < self._interval:
+        settled = checked_integer("settled in the state of the synapses", state["settled"], 0)
+        waiting = len(np.atleast_1d(as_array("steps/spikes of the state", state["steps/spikes"])))
+        if settled + waiting >= self._interval:
             raise NeuroctlError(f"the state of the synapses has {settled} + {waiting} steps of {self._interval}")
         checked: dict[str, Any] = {"settled": settled}
         for name, mine in own.items():
             if not isinstance(mine, np.ndarray):
                 continue
-            given = np.asarray(state[name])
+            given = as_array(f"{name} of the state", state[name])
             shape = (agents, *mine.shape[1:]) if mine.ndim > 1 else mine.shape
             if name.startswith("steps/"):
                 shape = (waiting, agents, *mine.shape[2:])
@@ -325,6 +364,17 @@ class SynapticSampling(PlasticityRule):
         for name in ("learning_rate", "temperature"):
             checked_real(f"{name} of the state", checked[name].item(), 0.0)
         return checked
+
+    def _check_mapping(self, checked: Mapping[str, Any]) -> None:
+        """Refuse weights of a checked state that are not those of its theta, but not for their rounding."""
+        if checked["settled"] and self.parameters.direct_gradient_rate > 0:
+            return  # theta has moved since the weights were set
+        synapses = kernels.Synapses(*(checked[f"synapses/{name}"].copy() for name in kernels.Synapses._fields))
+        kernels.map_weights(
+            self._numbers(), synapses, checked["exists"], self.compat, True, np.zeros_like(self._turnover)
+        )
+        if not np.allclose(checked["synapses/weight"], synapses.weight, rtol=_ROUNDING, atol=0):
+            raise NeuroctlError("weights in the state of the synapses are not those of its theta and these parameters")
 
     def _present(self) -> kernels.Synapses:
         """The synapses after all steps that were given; not to be changed."""
@@ -391,7 +441,7 @@ class SynapticSampling(PlasticityRule):
 
     def _inward(self, name: str, value: ArrayLike) -> Floats:
         """An array of synapses as `[B, P, K, Q]`."""
-        array = np.asarray(value)
+        array = as_array(name, value)
         B, P, K, Q = self._shape
         shape = (B, P, Q) if K == 1 else (B, P, Q, K)
         if array.shape != shape or array.dtype.kind not in "buif":
@@ -404,7 +454,7 @@ class SynapticSampling(PlasticityRule):
         B, P, K, Q = self._shape
         if exists is None:
             return np.ones(self._shape, np.bool_)
-        mask = np.asarray(exists)
+        mask = as_array("exists", exists)
         fitting = {(P, Q): (1, P, 1, Q), (B, P, Q): (B, P, 1, Q), (B, P, Q, K): None}
         if mask.dtype != np.bool_ or mask.shape not in fitting:
             raise NeuroctlError(f"exists must be bool of shape {(P, Q)} or {(B, P, Q)}, got {mask.dtype} {mask.shape}")
@@ -419,6 +469,12 @@ class SynapticSampling(PlasticityRule):
         if value.shape != (self.num_pre, self.num_post):
             raise NeuroctlError(f"{name} must be a number or {self.num_pre} x {self.num_post}, got {value.shape}")
         return value.copy()
+
+
+def _first_integer(topology: Any) -> int:
+    """The number of agents in a state; 0 where it does not say, which a check of all of it then names."""
+    first = topology.flat[0] if isinstance(topology, np.ndarray) and topology.size else 0
+    return int(first) if is_number(first) else 0
 
 
 def _check_weights(p: SynapticSamplingParameters, dtype: np.dtype[Any]) -> None:

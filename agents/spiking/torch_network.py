@@ -16,10 +16,11 @@ from torch import Tensor
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import derive_seed
 
+from .member_rows import check_mapping
 from .network import MOST_STEPS, SpikingNetwork, check_learnable, checked_reward
 from .neuron_kernels import MOST_SPIKES
 from .neurons import checked_counts
-from .plasticity import PlasticityRule, State
+from .plasticity import PlasticityRule, State, as_array
 from .projections import RECEPTORS, Population, Projection
 from .torch_neurons import TorchNeurons
 from .torch_numbers import torch_dtype
@@ -185,7 +186,7 @@ class TorchSpikingNetwork:
 
     def _checked_counts(self, spikes_in: ArrayLike | Tensor) -> Tensor:
         if not isinstance(spikes_in, Tensor):
-            steps = len(np.atleast_1d(spikes_in))
+            steps = len(np.atleast_1d(as_array("spikes_in", spikes_in)))
             shape = (steps, self.batch_size, self.num_inputs)
             return torch.tensor(checked_counts("spikes_in", spikes_in, shape, MOST_SPIKES), device=self._device)
         needed = (len(spikes_in), self.batch_size, self.num_inputs)
@@ -217,6 +218,7 @@ class TorchSpikingNetwork:
         Raises:
             NeuroctlError: it is of another network or another kind of device, or damaged; nothing has changed.
         """
+        check_mapping("the network", state)
         parts = [("neurons", name, part.numbers) for name, part in self.neurons.items()]
         parts += [("rules", name, synapses.numbers) for name, synapses in self._synapses.items()]
         found = [(numbers, numbers.restored(name, _part(state, kind, name))) for kind, name, numbers in parts]

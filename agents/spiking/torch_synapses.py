@@ -24,6 +24,7 @@ from torch import Tensor
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import derive_seed
 
+from .member_rows import check_mapping
 from .plasticity import PlasticityRule, State, checked_interval
 from .synaptic_sampling import BUFFERS, SynapticSampling
 from .torch_numbers import TorchNumbers, as_array, torch_dtype
@@ -106,6 +107,11 @@ class TorchSynapticSampling(PlasticityRule):
         return as_array(self.transmitted)
 
     @property
+    def greatest_weight(self) -> float:
+        """What no weight ever exceeds."""
+        return self._host.greatest_weight
+
+    @property
     def theta(self) -> NDArray[np.float64]:
         """Synaptic parameters; a copy. Setting them sets the weights; then call the network's `refresh_weights`."""
         return self._outward(self._theta)
@@ -113,7 +119,7 @@ class TorchSynapticSampling(PlasticityRule):
     @theta.setter
     def theta(self, value: ArrayLike) -> None:
         self._give()
-        self._host.theta = np.asarray(value)
+        self._host.theta = value
         self.take()
 
     @property
@@ -263,6 +269,7 @@ class TorchSynapticSampling(PlasticityRule):
         Raises:
             NeuroctlError: it is of other synapses or another kind of device, or damaged; nothing has changed.
         """
+        check_mapping("the synapses", state)
         generator = self.numbers.restored("the synapses", state)
         self._host.load_state_dict(state)
         self.take()

@@ -7,7 +7,7 @@ import pytest
 
 import neuroctl
 from neuroctl import registry
-from neuroctl.agents.spore import SporeAgent
+from neuroctl.agents.spore import SporeAgent, make_decoder
 from neuroctl.agents.spore_config import SporeConfig
 from neuroctl.config import TrainConfig
 from neuroctl.contracts import Spaces
@@ -256,6 +256,68 @@ def test_the_learning_rate_falls_with_its_half_life() -> None:
     assert rule.learning_rate == pytest.approx(0.1 / 1000 * 0.5 ** (50 * 0.02 / 2.0))
 
 
+def test_the_temperature_falls_with_a_half_life_of_its_own() -> None:
+    options: Any = {"temperature": 0.4, "temperature_schedule": "step", "temperature_half_life_s": 1.0}
+    _, agent, _ = loop_of(configured(**options), 1, learn=51)
+    rule = agent.network.rules["senses->motor"]
+    assert rule.temperature == pytest.approx(0.4 * 0.5)
+    assert rule.learning_rate == pytest.approx(0.1 / 1000 * 0.5 ** (50 * 0.02 / 2.0))
+    _, constant, _ = loop_of(configured(temperature=0.4), 1, learn=51)
+    assert constant.network.rules["senses->motor"].temperature == 0.4
+
+
+def test_rewards_on_their_way_are_part_of_the_state() -> None:
+    """At step 7 of 20, with a delay of 5: what comes in steps 7 to 11 is what was earned before."""
+    rewards = np.random.default_rng(0).random((20, 1))
+    obs, nothing = np.full((1, 32), 8.0), np.zeros(1, bool)
+    agents = [loop_of(configured(reward_delay_s=0.1), 1)[1] for _ in range(2)]
+    for k in range(20):
+        if k == 7:
+            agents[1].load_state_dict(agents[0].state_dict())
+        for agent in agents[: 1 + (k >= 7)]:
+            agent.act(obs, nothing)
+            agent.observe(obs, rewards[k], nothing, nothing, {})
+            agent.update()
+    states: list[Any] = [agent.state_dict() for agent in agents]
+    assert np.array_equal(theta(states[0]), theta(states[1]))
+    assert np.array_equal(states[0]["late"], states[1]["late"])
+    means = [state["controller"]["reward"]["mean"] for state in states]
+    assert means[0] == means[1] != 0
+
+
+def test_commands_stay_within_bounds_that_are_not_symmetric() -> None:
+    space = gym.spaces.Box(np.array([-1.0, -4.0]), np.array([3.0, 2.0]), dtype=np.float64)
+    rates = 1e3 * np.eye(8)
+    commands = make_decoder(SporeConfig(), space).decode(rates)
+    assert all(space.contains(command) for command in commands)
+    assert np.hypot(*commands.T) == pytest.approx(np.ones(8))
+
+
+class Steady:
+    """A learning rule of one's own, by the options of its factory."""
+
+
+def make_steady(start: float = 1.0) -> Any:
+    return Steady if start else None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("strat=0.5",), "agent.rule_options do not fit rule 'steady': got an unexpected .* 'strat'; it takes start"),
+        (("start=0",), "rule 'steady' must return what makes synapses, got None"),
+        (("start=1",), "senses->motor: its rule .*"),
+    ],
+)
+def test_mistakes_of_a_rule_of_ones_own_are_named(options: Any, message: str, monkeypatch: Any) -> None:
+    entry = registry.Entry(f"{__name__}:make_steady")
+    monkeypatch.setitem(registry.rules.entries, "steady", entry)
+    spaces = Spaces(gym.spaces.Box(0, np.inf, (4, 4)), gym.spaces.Box(-4, 4, (2,)), 0.02)
+    with pytest.raises(NeuroctlError, match=message) as error:
+        SporeAgent(SporeConfig(rule="steady", rule_options=options), spaces, seed=0)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("options", "obs", "action", "message"),
     [
@@ -263,11 +325,33 @@ def test_the_learning_rate_falls_with_its_half_life() -> None:
         ({"encoding": "image"}, None, None, "encoding 'image' needs values from 0 to 1"),
         ({"encoding": "place"}, gym.spaces.Box(-np.inf, np.inf, (4,)), None, "encoding 'place' needs finite bounds"),
         ({}, gym.spaces.Discrete(3), None, "spiking agents observe arrays"),
-        ({}, None, gym.spaces.Box(-1, 1, (3,)), r"motor neurons command a Box\(2,\) or Discrete\(5\)"),
+        ({}, None, gym.spaces.Box(-1, 1, (3,)), r"motor neurons command Discrete\(5\), or a Box\(2,\) of floats"),
+        ({}, None, gym.spaces.Box(0, 1, (2,)), r"finite bounds below and above 0; .* takes Box\(0.0, 1.0, \(2,\)"),
+        ({}, None, gym.spaces.Box(-np.inf, np.inf, (2,)), r"finite bounds below and above 0; .* Box\(-inf, inf"),
+        ({}, None, gym.spaces.Box(-4, 4, (2,), np.int64), r"Box\(2,\) of floats .* takes Box\(-4, 4, \(2,\), int64"),
+        ({"motors": 2}, None, None, "agent.motors must be an integer >= 3 for a command in the plane, got 2"),
+        ({"motors": 7}, None, gym.spaces.Discrete(5), "agent.motors must be even, half for each side, got 7"),
+        (
+            {"ratio_scale": 10.0},
+            None,
+            gym.spaces.Discrete(5),
+            "agent.ratio_scale must be > 10, the last boundary, got 10",
+        ),
+        (
+            {"reward_mean_s": 0.001},
+            None,
+            None,
+            "agent.reward_mean_s must be at least the control step of 0.02 s, got 0.0",
+        ),
         ({"ratio_scale": 30.0}, None, None, r"agent.ratio_scale 30.0 has no effect on Box\("),
         ({"readout_gain": 1.0}, None, gym.spaces.Discrete(5), r"agent.readout_gain 1.0 has no effect on Discrete\(5\)"),
         ({"rule_options": ("speed=1",)}, None, None, "unknown option of rule synaptic-sampling 'speed'"),
-        ({"rule_options": ("weight_update_interval=50",)}, None, None, "change after 50 ms; allowed: multiples"),
+        (
+            {"rule_options": ("weight_update_interval=50",)},
+            None,
+            None,
+            "allowed: multiples .* set weight_update_interval of the",
+        ),
     ],
 )
 def test_robots_and_options_that_do_not_fit_are_refused(options: Any, obs: Any, action: Any, message: str) -> None:
@@ -280,7 +364,12 @@ def test_robots_and_options_that_do_not_fit_are_refused(options: Any, obs: Any, 
 
 def test_the_control_step_must_be_known_and_whole() -> None:
     spaces = Spaces(gym.spaces.Box(0, 1, (4,)), gym.spaces.Box(-4, 4, (2,)))
-    for dt_s, message in ((None, "does not say its control step"), (0.0105, "control step of 0.0105 s is no multiple")):
+    for dt_s, message in (
+        (None, "does not say its control step"),
+        (float("nan"), "control step must be a number of seconds > 0, got nan"),
+        (float("inf"), "control step must be a number of seconds > 0, got inf"),
+        (0.0105, "control step of 0.0105 s is no multiple"),
+    ):
         with pytest.raises(NeuroctlError, match=message):
             SporeAgent(SporeConfig(), dataclasses.replace(spaces, control_dt_s=dt_s), seed=0)
 

@@ -36,6 +36,7 @@ CONFIG = SporeConfig()
         ({"reward_filter": "raw", "reward_mean_s": 4.0}, "agent.reward_mean_s has no effect with reward_filter 'raw'"),
         ({"adaptation_mv": 0.2}, "agent.adaptation_mv has no effect with target_rate_hz None; leave it out"),
         ({"target_rate_hz": 5.0, "adaptation_mv": 0.0}, "agent.adaptation_mv must be a number > 0, got 0.0"),
+        ({"reward_delay_s": 1e12}, "agent.reward_delay_s must be from 0 to 3600, got 1000000000000.0"),
         ({"target_rate_hz": 0.0}, "agent.target_rate_hz must be a number > 0, got 0.0"),
         ({"target_rate_hz": 170.0}, "agent.target_rate_hz must be < 166.667 with dead_time_ms 5.0, got 170.0"),
     ],
@@ -53,6 +54,7 @@ def test_options_that_go_together_are_accepted() -> None:
         {"learning_rate_schedule": "step", "learning_rate_half_life_s": 60.0},
         {"reward_filter": "zscore", "reward_mean_s": 10.0},
         {"target_rate_hz": 160.0},
+        {"reward_delay_s": 3600.0},
         {"target_rate_hz": 5.0, "adaptation_mv": 0.5},
         {"target_rate_hz": 2000.0, "dead_time_ms": 0.0},
     ]

@@ -96,7 +96,7 @@ LANE = ["--env", "neuroctl/LaneFollow-v0"]
         (["train", "lane-cfc", "--steps", "0"], "steps must be an integer >= 1, got 0"),
         (
             ["train", "lane-cfc", "--agent.cell", "gruu"],
-            "unknown cell 'gruu'; did you mean 'gru'? known: cfc, gru, lstm",
+            "unknown cell 'gruu'; did you mean 'gru'? known: cfc, elstm, gru",
         ),
         (["train", "lane-cfc", "--agent.frame-stack", "2"], "agent.frame_stack has no effect with cell 'cfc'"),
         (["train", "lane-cfc", "--num-envs", "2"], "num_envs has no effect"),

@@ -1,6 +1,6 @@
 import numpy as np
 
-from neuroctl.agents.spiking.coding_kernels import low_pass, poisson_spikes, weighted_sums
+from neuroctl.agents.spiking.coding_kernels import filter_rewards, low_pass, poisson_spikes, weighted_sums
 from neuroctl.agents.spiking.random_numbers import make_streams
 
 
@@ -31,3 +31,13 @@ def test_low_pass_of_two_steps_is_the_one_of_paper_and_pencil():
     activity = np.array([[8.0, 0.0]])
     low_pass(0.5, 10.0, np.array([[[1, 0]], [[0, 2]]], np.uint8), activity)
     assert activity.tolist() == [[7.0, 20.0]]
+
+
+def test_rewards_filtered_by_paper_and_pencil():
+    """Decay 0.5 of mean and variance: rewards 4, 1, 5.5 have means 4, 2, 4 and variances 0, 3 / 1.5, 6.75 / 1.75."""
+    past, out, shown = np.zeros((4, 1)), np.empty(1), []
+    for reward in (4.0, 1.0, 5.5):
+        filter_rewards(np.array([1.0, 2.0, 0.001, 0.0, 0.5]), np.array([reward]), past, out)
+        shown.append(out[0])
+    np.testing.assert_allclose(shown, [0.0, -1 / np.sqrt(3 / 1.5), 1.5 / np.sqrt(6.75 / 1.75)], rtol=1e-15)
+    np.testing.assert_array_equal(past[:, 0], [5.5, 1.75, 4.0, 6.75])

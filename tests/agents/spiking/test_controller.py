@@ -3,7 +3,7 @@ import pytest
 
 from neuroctl.agents.spiking import Population, Projection, SpikingNetwork
 from neuroctl.agents.spiking.controller import SpikingController
-from neuroctl.agents.spiking.decoders import LeftRightRatio, LowPass
+from neuroctl.agents.spiking.decoders import LeftRightRatio, LinearReadout, LowPass, PopulationVector
 from neuroctl.agents.spiking.encoders import PoissonEncoder
 from neuroctl.agents.spiking.neurons import NeuronParameters
 from neuroctl.agents.spiking.reward_filters import RewardFilter
@@ -13,7 +13,7 @@ from neuroctl.errors import NeuroctlError
 LIVELY = NeuronParameters(c2_hz=1, c3_per_mv=1, i_e_mv=3, with_reset=False)
 
 
-def make(agents=2, seed=0, num_steps=20, interval=100):
+def make(agents=2, seed=0, num_steps=20, interval=100, **parts):
     rule = synaptic_sampling(weight_update_interval=interval, initial=(2.0, 0.5))
     network = SpikingNetwork(
         4,
@@ -23,14 +23,13 @@ def make(agents=2, seed=0, num_steps=20, interval=100):
         batch_size=agents,
         seed=seed,
     )
-    return SpikingController(
-        network,
-        lambda obs: 100.0 * obs,
-        PoissonEncoder(4, num_steps, batch_size=agents, seed=seed),
-        LowPass(4, 100.0, batch_size=agents),
-        LeftRightRatio(4, 20.0),
-        RewardFilter("difference", batch_size=agents, control_dt_s=num_steps / 1000),
-    )
+    usual = {
+        "encoder": PoissonEncoder(4, num_steps, batch_size=agents, seed=seed),
+        "readout": LowPass(4, 100.0, batch_size=agents),
+        "decoder": LeftRightRatio(4, 20.0),
+        "reward_filter": RewardFilter("difference", batch_size=agents, control_dt_s=num_steps / 1000),
+    }
+    return SpikingController(network, lambda obs: 100.0 * obs, **{**usual, **parts})
 
 
 def observations(agents, steps):
@@ -102,5 +101,48 @@ def test_what_was_learned_is_taken_along_and_the_rest_begins_anew():
 
 
 def test_weights_may_not_change_within_a_control_step():
-    with pytest.raises(NeuroctlError, match="input->motor change after 50 ms; allowed: multiples of .* step of 20 ms"):
+    message = "input->motor change after 50 ms; allowed: multiples of .* step of 20 ms; set weight_update_interval"
+    with pytest.raises(NeuroctlError, match=message):
         make(interval=50)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"encoder": PoissonEncoder(4, 20, batch_size=2, dt_ms=0.5)}, "dt_ms of the encoder must be 1, .* got 0.5"),
+        ({"encoder": PoissonEncoder(5, 20, batch_size=2)}, "num_inputs of the encoder must be 4, .* got 5"),
+        ({"encoder": PoissonEncoder(4, 20)}, "batch_size of the encoder must be 2, .* got 1"),
+        ({"readout": LowPass(4, 100.0, batch_size=2, dt_ms=5.0)}, "dt_ms of the readout must be 1, .* got 5"),
+        ({"readout": LowPass(3, 100.0, batch_size=2)}, "num_neurons of the readout must be 4, .* got 3"),
+        ({"readout": LowPass(4, 100.0)}, "batch_size of the readout must be 2, .* got 1"),
+        ({"decoder": LeftRightRatio(6, 20.0)}, "num_neurons of the decoder must be 4, .* got 6"),
+        ({"decoder": PopulationVector(8, 1.0, 1.0)}, "num_neurons of the decoder must be 4, .* got 8"),
+        ({"decoder": LinearReadout(np.ones((2, 3)))}, "num_neurons of the decoder must be 4, .* got 3"),
+        (
+            {"reward_filter": RewardFilter(batch_size=2, control_dt_s=1.0)},
+            "control_dt_s of the reward_filter must be 0.02, to fit the network, got 1$",
+        ),
+        ({"reward_filter": RewardFilter(control_dt_s=0.02)}, "batch_size of the reward_filter must be 2, .* got 1"),
+    ],
+)
+def test_parts_of_other_sizes_and_steps_are_refused_when_it_is_made(parts, message):
+    with pytest.raises(NeuroctlError, match=message) as error:
+        make(**parts)
+    assert "\n" not in str(error.value)
+
+
+def test_a_decoder_of_ones_own_need_not_tell_its_size():
+    class Sum:
+        def decode(self, rates_hz):
+            return rates_hz.sum(axis=1, keepdims=True)
+
+    assert make(decoder=Sum()).act(observations(2, 1)[0]).shape == (2, 1)
+
+
+def test_what_is_no_state_is_refused():
+    controller = make()
+    for take in (controller.load_state_dict, lambda state: controller.adopt(state, [0, 1])):
+        with pytest.raises(NeuroctlError, match="state of a controller must be a mapping, got None"):
+            take(None)
+        with pytest.raises(NeuroctlError, match="state of a controller has no 'encoder'"):
+            take({"network": controller.network.state_dict()})

@@ -9,6 +9,8 @@ import pytest
 from neuroctl.agents.spiking.decoders import LeftRightRatio, LinearReadout, LowPass, PopulationVector
 from neuroctl.errors import NeuroctlError, NonFiniteError
 
+NOTHING: Any = None
+
 
 def some_spikes(steps=60, batch_size=3, size=5, seed=0):
     return np.random.default_rng(seed).integers(0, 3, (steps, batch_size, size)).astype(np.uint8)
@@ -210,6 +212,9 @@ def test_rates_that_cannot_be_are_refused(rates, error, message):
         (lambda: LowPass(1, 100, dt_ms=-1), "dt_ms must be a number > 0, got -1"),
         (lambda: LowPass(1, 100, batch_size=0), "batch_size must be an integer >= 1, got 0"),
         (lambda: LowPass(2, 100).advance(np.zeros((3, 1, 4))), r"spikes must be numbers of shape \(3, 1, 2\)"),
+        (lambda: LowPass(2, 100).advance([[[0]], [[0, 1]]]), "spikes must be an array of numbers; its rows have diff"),
+        (lambda: PopulationVector(3, 1.0, 1.0).decode([[0], [0, 1]]), "rates_hz must be an array of numbers; its rows"),
+        (lambda: LowPass(2, 100).load_state_dict(NOTHING), "state of a low-pass must be a mapping, got None"),
         (lambda: LowPass(2, 100).advance(np.full((3, 1, 2), 0.5)), "spikes must be whole numbers from 0 to 255"),
         (lambda: PopulationVector(2, 1.0, 1.0), "num_neurons must be an integer >= 3, got 2"),
         (lambda: PopulationVector(8, 0, 1.0), "gain must be a number > 0, got 0"),

@@ -19,6 +19,9 @@ UNIT = NeuronParameters(c1_hz_per_mv=1e9, c2_hz=0, with_reset=False)
 LIVELY = NeuronParameters(i_e_mv=12, dead_time_ms=2, target_adaptation_speed_mv=0.2)
 
 
+RAGGED: Any = [[1.0], [1.0, 2.0]]
+
+
 class Staircase(PlasticityRule):
     """All weights are `first` plus the number of updates, one after each `interval` steps; keeps its input."""
 
@@ -431,6 +434,14 @@ def test_plastic_synapses_of_two_projections_draw_different_numbers():
         ({"projections": [Projection("input", "a", weight=1, delay_ms=0.5)]}, "multiple of the step of 1 ms, got 0.5"),
         ({"projections": [Projection("input", "a", weight=1, delay_ms=1.5)]}, "multiple of the step of 1 ms, got 1.5"),
         ({"projections": [Projection("input", "a", weight=np.ones((2, 3)))]}, r"have shape \(3, 2\) or \(1, 3, 2\)"),
+        (
+            {"projections": [Projection("input", "a", weight=RAGGED)]},
+            "weight of input->a must be an array of numbers; ",
+        ),
+        (
+            {"projections": [Projection("input", "a", weight=lambda rng, sizes: RAGGED)]},
+            "weight of input->a must be an",
+        ),
         ({"projections": [Projection("input", "a", weight=np.nan)]}, "weights must be finite"),
         ({"projections": [Projection("input", "a", weight=lambda rng, sizes: rng.random(3))]}, r"\(3, 2\), got \(3,\)"),
         ({"projections": [Projection("input", "a", weight=1, receptor="inh")]}, "'inh' must be <= 0, got 1"),
@@ -462,6 +473,12 @@ def test_bad_steps_are_refused_and_change_nothing():
     ):
         with pytest.raises(NeuroctlError, match="spikes_in must be"):
             network.step(bad, reward)
+    ragged: Any = [[[0] * 14], [[0]]]
+    for call in (network.step, network.run):
+        with pytest.raises(NeuroctlError, match="spikes_in must be an array of numbers; its rows have different"):
+            call(ragged)
+    with pytest.raises(NeuroctlError, match="reward must be an array of numbers; its rows have different"):
+        network.step(spikes, ragged)
     with pytest.raises(NeuroctlError, match=r"plastic projections need a reward of shape \(3, 1\): eye->hidden"):
         network.step(spikes)
     with pytest.raises(NeuroctlError, match=r"reward must be numbers of shape \(3, 1\)"):
@@ -493,3 +510,72 @@ def test_state_of_another_network_is_refused_in_one_line():
         with pytest.raises(NeuroctlError, match=message):
             network.load_state_dict({key: value for key, value in state.items() if key != lost})
     assert_same_state(network.state_dict(), state)
+
+
+def changed(state, part, name, array, change):
+    """A copy of a state whose array of this part (none: of the network) has `change` as its first number."""
+    owner = state[part][name] if part else state
+    array_of = owner[array].copy()
+    array_of.reshape(-1)[0] = change
+    owner = {**owner, array: array_of}
+    return {**state, part: {**state[part], name: owner}} if part else owner
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ((None, "", "weights", np.nan), "weights in the state of the network must be finite"),
+        ((None, "", "arrivals", np.inf), "arrivals in the state of the network must be finite"),
+        ((None, "", "weights", 77.0), "weights of 'eye->hidden' in the state of the network are not those of its rule"),
+        (
+            ("rules", "hidden->motor", "synapses/theta", 4.0),
+            "weights in the state of the synapses are not those of its",
+        ),
+        (("rules", "eye->hidden", "synapses/weight", np.nan), "'synapses/weight' of the state .* not finite"),
+        (("neurons", "hidden", "psp", np.nan), "psp in the state of neurons 'hidden' has a value that is not finite"),
+        (("neurons", "motor", "threshold", np.inf), "threshold in the state of neurons 'motor' has a value that is"),
+        (("neurons", "hidden", "refractory", -5), "refractory in the state of neurons 'hidden' must be >= 0, got -5"),
+    ],
+)
+def test_damaged_numbers_of_a_state_are_refused_and_change_nothing(damage, message):
+    network, other = recurrent_network(), recurrent_network(seed=8)
+    for one in (network, other):
+        one.step(sparse(30, 1, 14), np.ones((30, 1)))
+    before = network.state_dict()
+    with pytest.raises(NeuroctlError, match=message) as error:
+        network.load_state_dict(changed(other.state_dict(), *damage))
+    assert "\n" not in str(error.value)
+    assert_same_state(network.state_dict(), before)
+    network.load_state_dict(other.state_dict())
+    assert_same_state(network.state_dict(), other.state_dict())
+
+
+def test_inhibition_of_a_state_that_excites_is_refused():
+    projection = Projection("input", "a", weight=-1.0, receptor="inh")
+    network = SpikingNetwork(2, {"a": Population(1)}, [projection], "a")
+    with pytest.raises(NeuroctlError, match="weights of 'input->a' in the state of the network must be <= 0"):
+        network.load_state_dict(changed(network.state_dict(), None, "", "weights", 1.0))
+    assert network.weight("input->a").max() == -1
+
+
+def test_a_damaged_threshold_is_not_adopted():
+    network = recurrent_network()
+    wrong = changed(network.state_dict(), "neurons", "hidden", "threshold", np.nan)
+    with pytest.raises(NeuroctlError, match="threshold in the state of neurons 'hidden' has a value that is not"):
+        network.adopt(wrong, [0])
+
+
+@pytest.mark.parametrize("state", [None, 3, []])
+def test_what_is_no_state_is_refused(state):
+    network = recurrent_network()
+    rule, neurons = network.rules["eye->hidden"], network.neurons["motor"]
+    for owner in (network, rule, neurons):
+        for take in (owner.load_state_dict, partial(owner.adopt, members=[0])):
+            with pytest.raises(NeuroctlError, match="state of .* must be a mapping, got"):
+                take(state)
+
+
+def test_plastic_inhibition_that_excites_is_refused():
+    inhibition = Projection("input", "a", rule=SynapticSampling, receptor="inh")
+    with pytest.raises(NeuroctlError, match="input->a: weights of receptor 'inh' must be <= 0, greatest_weight"):
+        SpikingNetwork(2, {"a": Population(1)}, [inhibition], "a")

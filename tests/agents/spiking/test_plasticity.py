@@ -59,6 +59,7 @@ def test_the_contract_is_all_a_rule_needs():
     hebbian.load_state_dict({"weight": np.arange(12.0).reshape(2, 3, 2)})
     assert hebbian.num_active.tolist() == [5, 6]
     assert hebbian.counts() == {}
+    assert hebbian.greatest_weight == np.inf
 
 
 def test_a_rule_of_arrays_adopts_their_rows():
@@ -127,6 +128,14 @@ def test_a_rule_may_ask_for_postsynaptic_spikes():
         rule().checked_spikes_post(np.zeros((3, 2, 2)), 4)
     with pytest.raises(NeuroctlError, match="spikes_post must be whole numbers from 0 to 255, got 0.5"):
         rule().checked_spikes_post(np.full((4, 2, 2), 0.5), 4)
+
+
+@pytest.mark.parametrize(("place", "name"), [(0, "spikes_pre"), (1, "bap"), (2, "reward")])
+def test_rows_of_different_lengths_are_refused(place: int, name: str) -> None:
+    data: list[Any] = list(steps())
+    data[place] = [[1], [1, 2]]
+    with pytest.raises(NeuroctlError, match=f"{name} must be an array of numbers; its rows have different lengths"):
+        rule().advance(*data)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -1,10 +1,16 @@
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from neuroctl.agents.spiking import SynapticSampling
-from neuroctl.agents.spiking.projections import Population, Projection, draw_synapses, draw_weights
+from neuroctl.agents.spiking import SynapticSamplingParameters as Sampling
+from neuroctl.agents.spiking.eligibility_parameters import NodePerturbationParameters, RewardModulatedSTDPParameters
+from neuroctl.agents.spiking.node_perturbation import NodePerturbation
+from neuroctl.agents.spiking.plasticity import PlasticityRule
+from neuroctl.agents.spiking.projections import Population, Projection, draw_synapses, draw_weights, make_rule
+from neuroctl.agents.spiking.r_stdp import RewardModulatedSTDP
 from neuroctl.errors import NeuroctlError
 
 EXACT_IN_BINARY = [(1, 1, 1), (3, 0.1, 30), (0.3, 0.1, 3), (15, 5, 3), (1000, 0.1, 10_000)]
@@ -57,6 +63,7 @@ def test_weights_are_a_number_or_arrays():
     [
         ({}, "x->y: needs weight or rule, got neither"),
         ({"weight": 1, "rule": SynapticSampling}, "x->y: needs weight or rule, got both"),
+        ({"rule": {"initial": 1}}, r"x->y: rule must be what makes its synapses, got \{'initial': 1\}"),
         ({"weight": 1, "receptor": "ampa"}, "receptor must be 'exc' or 'inh', got 'ampa'"),
         ({"weight": 1, "probability": 1.5}, "probability must be from 0 to 1, got 1.5"),
         ({"weight": 1, "probability": -1}, "probability must be a number >= 0"),
@@ -76,3 +83,59 @@ def test_populations_that_cannot_be_are_refused():
     with pytest.raises(NeuroctlError, match="parameters of a population must be NeuronParameters"):
         wrong: Any = {"c2_hz": 1}
         Population(2, wrong)
+
+
+def made(rule: Any, receptor: str = "exc") -> PlasticityRule:
+    options: Any = {"batch_size": 2, "dt_ms": 1.0, "seed": 0, "dtype": np.float32}
+    projection = Projection("x", "y", rule=rule, receptor=receptor)
+    return make_rule(projection, (2, 3), **options, synapses_per_pair=1, exists=None)
+
+
+def nothing(*sizes: int, **options: Any) -> None:
+    """Makes no rule."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            partial(SynapticSampling, initail=(1, 0.5)),
+            "x->y: its rule cannot be called: got an unexpected keyword argument 'initail'",
+        ),
+        (nothing, "x->y: its rule must make a PlasticityRule, got None"),
+        (lambda *sizes, **options: Population(3), "must make a PlasticityRule, got Population"),
+        (lambda size: None, "x->y: its rule cannot be called: too many positional arguments; it takes size"),
+    ],
+)
+def test_rules_that_make_no_synapses_are_refused(rule: Any, message: str) -> None:
+    with pytest.raises(NeuroctlError, match=message) as error:
+        made(rule)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "greatest"),
+    [
+        (SynapticSampling, "7.38906"),
+        (partial(SynapticSampling, initial=(-1.0, 0.0)), "7.38906"),
+        (RewardModulatedSTDP, "7.4"),
+        (partial(NodePerturbation, parameters=NodePerturbationParameters(min_weight=-1.0, max_weight=0.1)), "0.1"),
+    ],
+)
+def test_inhibition_that_might_excite_is_refused(rule: Any, greatest: str) -> None:
+    message = f"x->y: weights of receptor 'inh' must be <= 0, greatest_weight of its rule is {greatest}$"
+    with pytest.raises(NeuroctlError, match=message):
+        made(rule, "inh")
+    assert made(rule).greatest_weight == pytest.approx(float(greatest), rel=1e-5)
+
+
+def test_plastic_inhibition_has_negative_weights() -> None:
+    negative = RewardModulatedSTDPParameters(min_weight=-2.0, max_weight=-0.1)
+    rules: list[Any] = [
+        partial(SynapticSampling, parameters=Sampling(weight_scale=-1.0), initial=(1.0, 0.5)),
+        partial(RewardModulatedSTDP, parameters=negative, initial=(-1.0, 0.1)),
+    ]
+    for rule in rules:
+        inhibition = made(rule, "inh")
+        assert inhibition.greatest_weight == 0
+        assert inhibition.weight.max() <= 0 and inhibition.weight.min() < 0

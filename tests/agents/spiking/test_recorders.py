@@ -210,6 +210,8 @@ def test_a_file_holds_the_samples_and_nothing_that_is_no_array(given: Any, tmp_p
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DamagedFileError, match=r"samples.npz is damaged"):
         load_samples(path)
+    with pytest.raises(DamagedFileError, match="cannot be read: Is a directory"):
+        load_samples(tmp_path)
     with pytest.raises(DamagedFileError, match=r"none.npz is missing"):
         load_samples(tmp_path / "none.npz")
 

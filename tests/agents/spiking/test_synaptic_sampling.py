@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from neuroctl.agents.spiking import SynapticSampling, SynapticSamplingParameters
+from neuroctl.agents.spiking.eligibility_parameters import NodePerturbationParameters
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from tests.agents.spiking.plain_random import PlainStream
 
@@ -333,7 +334,8 @@ def test_an_agent_does_not_depend_on_the_agents_beside_it(compat):
 
 
 def test_each_agent_has_a_stream_of_its_own():
-    synapses = SynapticSampling(3, 4, batch_size=2, seed=7, initial=(1.0, 2.0))
+    wide = SynapticSamplingParameters(min_param=-99.0, max_param=99.0)
+    synapses = SynapticSampling(3, 4, wide, batch_size=2, seed=7, initial=(1.0, 2.0))
     for b in range(2):
         expected = 1 + 2 * PlainStream(7, "synapses", b).standard_normal((3, 4))
         assert np.array_equal(synapses.theta[b], expected)
@@ -381,6 +383,21 @@ def test_a_state_that_does_not_fit_is_refused():
         synapses.load_state_dict({**before, "learning_rate": np.array(1.0), "temperature": np.array(-1.0)})
     with pytest.raises(NeuroctlError, match="80 \\+ 30 steps of 100"):
         synapses.load_state_dict({**before, "settled": 80})
+    for settled in (None, "x", -1, 0.5):
+        with pytest.raises(NeuroctlError, match="settled in the state of the synapses must be an integer >= 0, got"):
+            synapses.load_state_dict({**before, "settled": settled})
+    with pytest.raises(NeuroctlError, match="steps/spikes of the state must be an array"):
+        synapses.load_state_dict({**before, "steps/spikes": [[1], [1, 2]]})
+    weight, theta = before["synapses/weight"], before["synapses/theta"]
+    for damage in ({"synapses/weight": weight + 1}, {"synapses/weight": 0 * weight}, {"synapses/theta": -1 - theta}):
+        with pytest.raises(NeuroctlError, match="weights in the state of the synapses are not those of its theta"):
+            synapses.load_state_dict({**before, **damage})
+    nothing: Any = None
+    for take in (synapses.load_state_dict, lambda state: synapses.adopt(state, [0])):
+        with pytest.raises(NeuroctlError, match="state of the synapses must be a mapping, got None"):
+            take(nothing)
+    with pytest.raises(NeuroctlError, match="members must be 1 integers"):
+        synapses.adopt({**before, "topology": None}, [0])
     assert same(synapses.state_dict(), before)
 
 
@@ -414,7 +431,10 @@ def test_traces_are_set_where_synapses_are_active():
 
 def test_statistics():
     """Two active synapses of four with |c_g g| 10 and 50; then one update retracts one and forms two."""
-    parameters = replace(FIXED, learning_rate=1e-4, gradient_scale=-2.0, prior_mean=np.array([[-900.0, 0.0, 900, 900]]))
+    prior = np.array([[-900.0, 0.0, 900, 900]])
+    parameters = replace(
+        FIXED, learning_rate=1e-4, gradient_scale=-2.0, prior_mean=prior, min_param=-9.0, max_param=9.0
+    )
     synapses = SynapticSampling(1, 4, parameters)
     synapses.theta = [[[1.0, 2.0, -1.0, -1.0]]]
     synapses.gradient = [[[5.0, -25.0, 0.0, 0.0]]]
@@ -480,6 +500,14 @@ def test_without_noise_no_random_number_is_drawn():
         ({"initial": 0.5}, "initial must be a mean and a standard deviation, got 0.5"),
         ({"initial": (np.nan, 1.0)}, "mean of initial must be a finite number, got nan"),
         ({"initial": (0.0, -1.0)}, "sd of initial must be a number >= 0, got -1.0"),
+        ({"initial": (50.0, 0.0)}, "mean of initial must be from -2 to 5, got 50"),
+        ({"initial": (-2.5, 0.0), "compat": True}, "mean of initial must be from -2 to 5, got -2.5"),
+        (
+            {"parameters": {"temperature": 1}},
+            r"parameters must be SynapticSamplingParameters, got \{'temperature': 1\}",
+        ),
+        ({"parameters": NodePerturbationParameters()}, "must be SynapticSamplingParameters, got NodePerturbationPara"),
+        ({"exists": [[True], []]}, "exists must be an array of numbers; its rows have different lengths"),
         ({"parameters": SynapticSamplingParameters(weight_scale=0.0)}, r"least weight of exp\(-inf\), which"),
         ({"parameters": SynapticSamplingParameters(parameter_mapping_offset=90)}, "which float32 does not hold"),
         (
@@ -498,9 +526,57 @@ def test_state_that_is_no_state_is_refused():
     synapses = SynapticSampling(2, 3)
     with pytest.raises(NeuroctlError, match=r"theta must be numbers of shape \(1, 2, 3\)"):
         synapses.theta = np.zeros((2, 3))
+    ragged: Any = [[[0.0, 0.0, 0.0], [0.0]]]
+    with pytest.raises(NeuroctlError, match="theta must be an array of numbers; its rows have different lengths"):
+        synapses.theta = ragged
     with pytest.raises(NonFiniteError, match="eligibility has a value that is not finite"):
         synapses.eligibility = np.full((1, 2, 3), np.inf)
     with pytest.raises(NeuroctlError, match="learning_rate must be a number >= 0, got -1"):
         synapses.learning_rate = -1
     with pytest.raises(NeuroctlError, match="temperature must be a number >= 0, got nan"):
         synapses.temperature = np.nan
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_theta_begins_and_is_set_within_its_bounds(compat: bool) -> None:
+    """Below a negative lower bound a draw stays as it is, retracted, until an update brings it to the bound."""
+    drawn, held = (
+        SynapticSampling(20, 20, replace(FIXED, min_param=-1.0, max_param=most), initial=(0.0, 1.0), compat=compat)
+        for most in (99.0, 1.0)
+    )
+    assert drawn.theta.min() < -2 and drawn.theta.max() > 2
+    assert np.array_equal(held.theta, np.minimum(drawn.theta, 1.0))
+    assert held.weight.max() == np.float32(np.e)
+    assert held.weight[drawn.theta < 0].max() == 0
+    held.theta = held.theta
+    held.advance(*noise_only(100, 1, 20, 20))
+    assert np.array_equal(held.theta, np.clip(drawn.theta, -1.0, 1.0))
+    before = held.state_dict()
+    for wrong in (1.5, -1.5):
+        with pytest.raises(NeuroctlError, match=f"theta must be from -1 to 1, got {wrong}"):
+            held.theta = np.full((1, 20, 20), wrong)
+    assert same(held.state_dict(), before)
+    weak = SynapticSampling(20, 20, replace(FIXED, min_param=0.5, max_param=1.0), initial=(0.7, 1.0), compat=compat)
+    assert (weak.theta.min(), weak.theta.max()) == (0.5, 1.0)
+
+
+def test_a_state_between_updates_of_theta_by_the_direct_gradient_is_taken() -> None:
+    """There theta has moved since the weights were set."""
+    parameters = replace(STDP, direct_gradient_rate=1.0)
+    first, second = (single(parameters, 1.0) for _ in range(2))
+    first.advance(*random_steps(50, 1, 1, 1))
+    moved = first.theta
+    first.eligibility = first.eligibility  # settles
+    assert moved != 1.0
+    second.load_state_dict(first.state_dict())
+    assert np.array_equal(second.theta, moved)
+
+
+def test_no_weight_exceeds_the_greatest() -> None:
+    for options in ({"weight_scale": 2.0}, {"weight_scale": -2.0}, {"max_param": -0.5}):
+        parameters = SynapticSamplingParameters(**options)
+        synapses = SynapticSampling(2, 3, parameters, initial=(parameters.max_param, 0.0), synapses_per_pair=4)
+        assert synapses.weight.max() <= synapses.greatest_weight * (1 + 1e-6)
+        expected = 4 * 2 * np.exp(2.0) if options == {"weight_scale": 2.0} else 0.0
+        assert synapses.greatest_weight == pytest.approx(expected)
+    assert SynapticSampling(2, 3, replace(STDP, max_param=1e4)).greatest_weight == np.inf
