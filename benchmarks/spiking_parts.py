@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from spiking import INPUTS, OUTPUTS, SLICES, sampling
-from spiking_loop import PRESETS
+from spiking import INPUTS, OUTPUTS, SLICES, sampling  # type: ignore[import-not-found]  # beside this file
+from spiking_loop import PRESETS  # type: ignore[import-not-found]
 
 from neuroctl import registry
 from neuroctl.agents.spiking import network, synaptic_kernels, synaptic_sampling

@@ -65,7 +65,7 @@ def commands(options: Arguments) -> list[str]:
             tasks_of.setdefault(("--conditions", *chosen, *changes), []).append(task)
     return [
         shlex.join(["python", "launch/study_spore.py", "--tasks", *tasks, *rest, "--seed", str(options.seed)])
-        for rest, tasks in (tasks_of or {(): TASKS}).items()
+        for rest, tasks in (tasks_of or {(): list(TASKS)}).items()
     ]
 
 

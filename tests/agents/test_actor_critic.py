@@ -104,7 +104,8 @@ def test_the_same_seed_gives_the_same_bits(objective: str, space: Any, gradient:
 @pytest.mark.parametrize("when", [8, 10])
 def test_it_goes_on_with_the_same_bits_from_the_middle_of_a_rollout(options: dict[str, Any], when: int) -> None:
     env = make_env("neuroctl/BallReach-v0", 2, {"max_steps": 7})
-    hashes, middle = [], {}
+    hashes: list[str] = []
+    middle: dict[str, Any] = {}
     for resumed in (False, True):
         agent = agent_of(spaces_of(env), **options)
         loop = ClosedLoop(env, agent)
@@ -160,7 +161,7 @@ def test_a_time_limit_is_bootstrapped_from_the_last_observation(monkeypatch: pyt
         y, _ = agent.policy.cell.step(agent.policy.encoder(torch.tensor(final)), state)
         cut = agent.critic(y)[1, 0].item()
     agent.act(after, terminated | truncated)
-    agent.observe(last, np.ones(3), *np.zeros((2, 3), np.bool_), {})
+    agent.observe(last, np.ones(3), np.zeros(3, np.bool_), np.zeros(3, np.bool_), {})
     agent.update()
     assert seen["next_value"][0].tolist() == pytest.approx([0.0, cut, seen["value"][1, 2].item()])
     assert seen["continues"].tolist() == [[False, False, True], [True, True, True]]
@@ -208,5 +209,7 @@ def test_more_parts_than_rows_and_rewards_that_are_not_finite_are_refused() -> N
     with pytest.raises(NonFiniteError, match="not finite"):
         for _ in range(4):
             agent.act(np.zeros((1, 3), np.float32), np.ones(1, np.bool_))
-            agent.observe(np.zeros((1, 3), np.float32), np.array([np.nan]), *np.zeros((2, 1), np.bool_), {})
+            agent.observe(
+                np.zeros((1, 3), np.float32), np.array([np.nan]), np.zeros(1, np.bool_), np.zeros(1, np.bool_), {}
+            )
             agent.update()

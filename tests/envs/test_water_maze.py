@@ -65,7 +65,7 @@ class Watcher(ScriptedAgent):
 
 
 def test_the_end_of_a_trial_does_not_begin_an_episode():
-    env = make_env("neuroctl/WaterMaze-v0", 2, {"max_steps": 200, **SMALL})
+    env: Any = make_env("neuroctl/WaterMaze-v0", 2, {"max_steps": 200, **SMALL})
     agent = Watcher("expert", env)
     loop = ClosedLoop(env, agent)
     loop.begin(seed=0)
@@ -78,7 +78,7 @@ def test_the_end_of_a_trial_does_not_begin_an_episode():
 
 
 def test_a_trial_is_swimming_arrival_rest_and_a_new_start():
-    env = WaterMazeVector(1, last_reward=True, **SMALL)
+    env: Any = WaterMazeVector(1, last_reward=True, **SMALL)
     obs, info = env.reset(seed=3)
     assert (info["trials"][0], info["goals"][0], info["success"][0]) == (1, 0, False)
     platform = env.variable("platform_m")[0].copy()
@@ -152,7 +152,7 @@ def test_starts_depend_on_the_trials_not_on_their_length_or_on_neighbours():
         env = WaterMazeVector(num_envs, max_steps=100_000, **SMALL)
         found = [env.reset(seed=5) and poses(env)[0]]
         while len(found) < 5:
-            info = env.step(env.expert_action() * np.float32([speed, 1]))[4]
+            info = env.step(env.expert_action() * np.array([speed, 1], np.float32))[4]
             if info["trials"][0] > len(found):
                 found.append(poses(env)[0])
         return np.array(found)

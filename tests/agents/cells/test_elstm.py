@@ -61,7 +61,8 @@ def test_gradients_of_a_sequence_are_those_of_a_loop_of_steps() -> None:
 
     def at_once(x: Tensor, state: Tensor) -> Tensor:
         y, last = cell.unroll(x, state, first)
-        return (y * weight).sum() + last.sum()
+        total: Tensor = (y * weight).sum() + last.sum()
+        return total
 
     found = []
     for loss in (by_steps, at_once):

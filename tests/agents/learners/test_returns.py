@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from neuroctl.agents.learners.returns import generalised_advantages, vtrace
 from neuroctl.errors import NeuroctlError, NonFiniteError
@@ -12,7 +11,7 @@ from neuroctl.errors import NeuroctlError, NonFiniteError
 T, B, GAMMA = 9, 4, 0.9
 
 
-def rollout(seed: int = 0) -> dict[str, Tensor]:
+def rollout(seed: int = 0) -> dict[str, Any]:
     """Episodes that end in the middle, terminated (no value after it) or cut (a value)."""
     generator = torch.Generator().manual_seed(seed)
     draw = [torch.randn(T, B, generator=generator, dtype=torch.float64) for _ in range(3)]

@@ -23,11 +23,18 @@ def test_calls_that_fit() -> None:
     assert misfit(max, wrong=1) is None  # does not say what it takes
 
 
+MISTYPED: Any = {"strat": 0.5}
+
+
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
         (Rule, {"size": 3, "strat": 0.5}, "got an unexpected keyword argument 'strat'; it takes size, start"),
-        (partial(Rule, strat=0.5), {"size": 3}, "got an unexpected keyword argument 'strat'; it takes size, start"),
+        (
+            partial(Rule, **MISTYPED),
+            {"size": 3},
+            "got an unexpected keyword argument 'strat'; it takes size, start",
+        ),
         (Rule, {}, "missing a required argument: 'size'; it takes size, start"),
         (lambda: None, {"size": 3}, "got an unexpected keyword argument 'size'; it takes nothing"),
     ],

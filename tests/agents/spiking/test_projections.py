@@ -16,6 +16,9 @@ from neuroctl.errors import NeuroctlError
 EXACT_IN_BINARY = [(1, 1, 1), (3, 0.1, 30), (0.3, 0.1, 3), (15, 5, 3), (1000, 0.1, 10_000)]
 
 
+MISTYPED: Any = {"initail": (1, 0.5)}
+
+
 @pytest.mark.parametrize(("delay_ms", "dt_ms", "steps"), EXACT_IN_BINARY)
 def test_delays_are_counted_in_steps(delay_ms, dt_ms, steps):
     assert Projection("x", "y", weight=1, delay_ms=delay_ms).delay_steps(dt_ms) == steps
@@ -99,7 +102,7 @@ def nothing(*sizes: int, **options: Any) -> None:
     ("rule", "message"),
     [
         (
-            partial(SynapticSampling, initail=(1, 0.5)),
+            partial(SynapticSampling, **MISTYPED),
             "x->y: its rule cannot be called: got an unexpected keyword argument 'initail'",
         ),
         (nothing, "x->y: its rule must make a PlasticityRule, got None"),

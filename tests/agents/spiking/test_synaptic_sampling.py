@@ -573,6 +573,7 @@ def test_a_state_between_updates_of_theta_by_the_direct_gradient_is_taken() -> N
 
 
 def test_no_weight_exceeds_the_greatest() -> None:
+    options: Any
     for options in ({"weight_scale": 2.0}, {"weight_scale": -2.0}, {"max_param": -0.5}):
         parameters = SynapticSamplingParameters(**options)
         synapses = SynapticSampling(2, 3, parameters, initial=(parameters.max_param, 0.0), synapses_per_pair=4)
