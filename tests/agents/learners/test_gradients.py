@@ -48,7 +48,7 @@ def error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
     """The largest norm of a difference over the norm wanted, of all parameters."""
     assert found.keys() == wanted.keys()
     errors = [(found[name] - wanted[name]).norm() / wanted[name].norm() for name in wanted]
-    return max(error.item() for error in errors)
+    return float(max(error.item() for error in errors))
 
 
 @pytest.mark.parametrize(("T", "B", "D", "N"), [(70, 10, 5, 3), (200, 3, 9, 16), (1000, 2, 8, 16)])
