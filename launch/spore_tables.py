@@ -33,7 +33,7 @@ Machine: {cpu}; mujoco {mujoco}.
 TUNED = "Root seed {seed}; the presets were tuned on {tuning}."
 TUNED_ON_IT = "Root seed {seed}, on which the presets were tuned (on {tuning}): these results are not held out."
 COLUMNS = 4
-"""Of panels in a figure."""
+"""Of panels in a figure, at most."""
 
 
 def write_results(options: Arguments) -> str:
@@ -135,9 +135,10 @@ def _figure(options: Arguments, task: Task) -> Any:
     from matplotlib.figure import Figure
 
     names = [name for name in CONDITIONS if whole_lines(options.curve(task, name))]
-    rows = max(-(-len(names) // COLUMNS), 1)
-    figure = Figure(figsize=(3.0 * COLUMNS, 2.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    columns = min(COLUMNS, max(len(names), 1))
+    rows = max(-(-len(names) // columns), 1)
+    figure = Figure(figsize=(3.0 * columns + 0.6, 2.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
     for axis, name in zip(axes.flat, names, strict=False):
