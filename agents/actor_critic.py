@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neuroctl.contracts import Agent, Info, Observation, Spaces
 from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.normaliser import Normaliser
 from neuroctl.policy import map_state
 from neuroctl.streams import pack_generator, stream, unpack_generator
 
@@ -295,8 +296,7 @@ class ReturnScale:
     """
 
     def __init__(self, discount: float) -> None:
-        self._discount = discount
-        self._count, self._mean, self._square = 0.0, 0.0, 0.0
+        self._discount, self._moments = discount, Normaliser((1,))
         self._returns = np.zeros(0)
 
     def begin(self, num_envs: int) -> None:
@@ -306,22 +306,18 @@ class ReturnScale:
     def scaled(self, reward: NDArray[np.float64], done: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The rewards `[B]` of a step, scaled by the moments that include it."""
         self._returns = self._discount * self._returns + reward
-        for value in self._returns.tolist():
-            self._count += 1
-            change = value - self._mean
-            self._mean += change / self._count
-            self._square += change * (value - self._mean)
+        self._moments.update(torch.from_numpy(self._returns[:, None]))
         self._returns[done] = 0.0
-        variance = self._square / self._count if self._count > 1 else 1.0
+        variance = self._moments.variance.item() if self._moments.count > 1 else 1.0
         scaled: NDArray[np.float64] = reward / np.sqrt(variance + STD_FLOOR)
         return scaled
 
     def state_dict(self) -> dict[str, Any]:
         """Moments and returns of the rows."""
-        moments = np.array([self._count, self._mean, self._square])
+        moments = {name: value.clone() for name, value in self._moments.state_dict().items()}
         return {"moments": moments, "returns": self._returns.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Put back what `state_dict` returned."""
-        self._count, self._mean, self._square = state["moments"].tolist()
+        self._moments.load_state_dict(state["moments"])
         self._returns = state["returns"].copy()

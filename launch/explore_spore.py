@@ -24,14 +24,13 @@ from neuroctl.launch import presets
 from neuroctl.launch.curves import CurveLog, read_curve
 from neuroctl.launch.populations import PRESETS, TASKS, TUNING_SEEDS, Task, duration_name, durations
 from neuroctl.launch.program import parse, run
+from neuroctl.launch.rule_options import DEFAULT, over_preset
 from neuroctl.launch.study import is_trained, train_or_go_on
 from neuroctl.run import Run
 from neuroctl.storage import atomic_write
 from neuroctl.versions import versions
 
 LINES_PER_HOUR = 4
-DEFAULT = "default"
-"""Value of an option of the learning rule that is left to the rule."""
 SUFFIX = ".curve.jsonl"
 """Of files with a curve."""
 LEARNING_RATES_PER_S = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
@@ -96,10 +95,7 @@ def varied(config: TrainConfig, variant: str) -> TrainConfig:
         if repeated := given.keys() & changes[part or "agent"].keys():
             raise NeuroctlError(f"option {repeated.pop()!r} is given twice in variant {variant!r}")
         changes[part or "agent"] |= given
-    if changes["agent"].get("rule", made.agent.rule) != made.agent.rule:
-        made = replace(made, agent=replace(made.agent, rule_options=()))
-    rule = {**parse_options(made.agent.rule_options), **changes["rule"]}
-    said = tuple(f"{name}={value!r}".replace(" ", "") for name, value in rule.items() if value != DEFAULT)
+    said = over_preset(made.agent, changes["agent"].get("rule", made.agent.rule), changes["rule"])
     varied_config: TrainConfig = replace(
         made,
         agent=_replaced(made.agent, {**changes["agent"], "rule_options": said}),

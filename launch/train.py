@@ -15,6 +15,7 @@ from neuroctl.agents.spore_config import SporeConfig
 from neuroctl.config import TrainConfig, parse_options
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch.program import parse, run, shown
+from neuroctl.launch.rule_options import over_preset
 
 USAGE = """usage: neuroctl train PRESET [options]     train an experiment
        neuroctl train PRESET --help        show its options
@@ -63,13 +64,10 @@ def _with_rule_options(config: TrainConfig, default: TrainConfig) -> TrainConfig
     agent, preset = config.agent, default.agent
     if not isinstance(agent, SporeConfig) or not isinstance(preset, SporeConfig):
         return config
-    given = agent.rule_options
-    if agent.rule != preset.rule:
-        given = () if given == preset.rule_options else given
-    elif given:
-        names = parse_options(given)
-        given = (*(text for text in preset.rule_options if text.partition("=")[0] not in names), *given)
-    return replace(config, agent=replace(agent, rule_options=given))
+    if not agent.rule_options or agent == preset:
+        return config
+    given = {} if agent.rule_options == preset.rule_options else parse_options(agent.rule_options)
+    return replace(config, agent=replace(agent, rule_options=over_preset(preset, agent.rule, given)))
 
 
 def _train(config: TrainConfig | None, *, resume: Path | None = None, out: Path | None = None) -> int:

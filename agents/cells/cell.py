@@ -88,13 +88,18 @@ class Cell(nn.Module, ABC):
         return self.hidden_size if self.motors is None else self.motors
 
     @property
+    def state_size(self) -> int:
+        """Numbers in a state that is one tensor: H."""
+        return self.hidden_size
+
+    @property
     def like(self) -> Tensor:
         """Some parameter, for its dtype and device. Cells name one: looking for it costs as much as a small product."""
         return next(self.parameters())
 
     def initial_state(self, batch_size: int) -> State:
-        """State before the first input, with the dtype and device of the parameters: zeros, here `[B, H]`."""
-        return zeros_like_parameters(self, batch_size, self.hidden_size)
+        """State before the first input, with the dtype and device of the parameters: zeros, here `[B, state_size]`."""
+        return zeros_like_parameters(self, batch_size, self.state_size)
 
     @torch.no_grad()
     def remember(self, steps: int) -> None:
@@ -221,12 +226,12 @@ class Cell(nn.Module, ABC):
                 raise NeuroctlError(f"timespans must be > 0 and finite; got values from {min(values)} to {max(values)}")
 
     def check_state(self, state: Tensor, x: Tensor) -> None:
-        """Refuse a state that is not `[B, H]` in the dtype of the input `x [..., B, D]`.
+        """Refuse a state that is not `[B, state_size]` in the dtype of the input `x [..., B, D]`.
 
         Raises:
             NeuroctlError: names what is given and what is expected.
         """
-        expected = [x.shape[-2], self.hidden_size]
+        expected = [x.shape[-2], self.state_size]
         if not isinstance(state, Tensor):
             raise NeuroctlError(f"state is a {type(state).__name__}; expected a tensor {expected}")
         if state.dim() != 2 or state.shape[0] != expected[0] or state.shape[1] != expected[1]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from neuroctl.checks import is_number, shown
 from neuroctl.errors import NeuroctlError
 
-from .cell import State, steps_with_reset, zeros_like_parameters
+from .cell import State, steps_with_reset
 from .elementwise import ElementwiseCell, Influence
 from .memory import chrono_biases
 
@@ -57,9 +57,10 @@ class ComplexUnits(ElementwiseCell):
         """What forgets."""
         return self.nu
 
-    def initial_state(self, batch_size: int) -> State:
-        """Zeros `[B, 2 N]`."""
-        return zeros_like_parameters(self, batch_size, 2 * self.hidden_size)
+    @property
+    def state_size(self) -> int:
+        """2 N."""
+        return 2 * self.hidden_size
 
     @torch.no_grad()
     def remember(self, steps: int) -> None:
@@ -77,20 +78,6 @@ class ComplexUnits(ElementwiseCell):
     @abstractmethod
     def put_out(self, c: Tensor, x: Tensor) -> Tensor:
         """The output from the states, complex `[..., N]`, and the inputs `[..., D]`."""
-
-    def check_state(self, state: Tensor, x: Tensor) -> None:
-        """Refuse a state that is not `[B, 2 N]` in the dtype of the input `x [..., B, D]`.
-
-        Raises:
-            NeuroctlError: names what is given and what is expected.
-        """
-        expected = [x.shape[-2], 2 * self.hidden_size]
-        if not isinstance(state, Tensor):
-            raise NeuroctlError(f"state is a {type(state).__name__}; expected a tensor {expected}")
-        if list(state.shape) != expected:
-            raise NeuroctlError(f"state has shape {list(state.shape)}; expected {expected}")
-        if state.dtype != x.dtype:
-            raise NeuroctlError(f"state has dtype {state.dtype}; expected {x.dtype}, that of the input")
 
     def step(
         self, x: Tensor, state: State, first: Tensor | None = None, timespan: Tensor | None = None

@@ -23,15 +23,14 @@ class ElementwiseSensitivity:
 
     Args:
         cell: its parameters give sizes, dtype and device.
-        batch_size: B.
 
     Attributes:
         matrices: `[B, N, D]` by name.
         vectors: `[B, N]` by name.
     """
 
-    def __init__(self, cell: ElementwiseCell, batch_size: int) -> None:
-        self._cell, self._batch_size = cell, batch_size
+    def __init__(self, cell: ElementwiseCell) -> None:
+        self._cell = cell
         self.matrices: dict[str, Tensor] = {}
         self.vectors: dict[str, Tensor] = {}
 

@@ -83,7 +83,31 @@ def _derivatives(form: LocalForm, of_x: Tensor, of_h: Tensor, states: States) ->
     return by_leaf[0], by_leaf[0 if form.adds_up else 1], torch.stack(by_leaf[-len(states) :], dim=1)
 
 
-class GenericSensitivity:
+class Blocks:
+    """Sensitivities of the maps of a cell's `LocalForm`, a tensor `[B, ...]` for each of `Slopes.features`.
+
+    Args:
+        cell: its parameters give dtype and device.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._blocks: list[Tensor] = []
+
+    def of_rows(self, rows: Tensor | None) -> list[Tensor]:
+        """Those of some rows or all; empty at the start."""
+        return self._blocks if rows is None else [block[rows] for block in self._blocks]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies."""
+        return {"blocks": [block.clone() for block in self._blocks]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put back what `state_dict` returned."""
+        self._blocks = [block.to(self._cell.like.device).clone() for block in state["blocks"]]
+
+
+class GenericSensitivity(Blocks):
     """S = d states / d(maps), for each row, where the states are those that enter a chunk.
 
     With J_t = d states_t / d states_{t-1} and the product P_t = J_T ... J_{t+1}, over a chunk at frozen parameters
@@ -115,8 +139,7 @@ class GenericSensitivity:
                 f"{batch_size} rows, at most {MOST_BYTES / 2**30:g} are allowed; take fewer units or rows, or an "
                 "element-wise cell (ELSTM, RTU, LRU)"
             )
-        self._cell = cell
-        self._blocks: list[Tensor] = []
+        super().__init__(cell)
 
     @torch.no_grad()
     def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
@@ -124,9 +147,7 @@ class GenericSensitivity:
         if not self._blocks:
             return {}
         of_states = torch.cat(d_state, dim=1) if isinstance(d_state, (tuple, list)) else d_state
-        blocks = [
-            torch.einsum("bo,bokf->kf", of_states, block if rows is None else block[rows]) for block in self._blocks
-        ]
+        blocks = [torch.einsum("bo,bokf->kf", of_states, block) for block in self.of_rows(rows)]
         return mapped_gradients(self._cell, blocks)
 
     @torch.no_grad()
@@ -143,14 +164,6 @@ class GenericSensitivity:
                 added.baddbmm_(whole, self._blocks[k].view(B, M * N, -1))
             after.append(added.view(B, M * N, rows, -1))
         self._blocks = after
-
-    def state_dict(self) -> dict[str, Any]:
-        """Copies."""
-        return {"blocks": [block.clone() for block in self._blocks]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state_dict` returned."""
-        self._blocks = [block.to(self._cell.like.device).clone() for block in state["blocks"]]
 
 
 @torch.enable_grad()

@@ -139,6 +139,7 @@ class Carrying(GradientRule):
 
     def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
         """See `GradientRule.prepare`."""
+        self._pending = None
         with torch.no_grad():
             *_, self._pending = self._run(x.detach(), detached(state), first)
 
@@ -190,9 +191,11 @@ class ElementwiseRTRL(Carrying):
     cell: ElementwiseCell
 
     def _new_sensitivity(self) -> Sensitivity:
-        return ElementwiseSensitivity(self.cell, self.batch_size)
+        return ElementwiseSensitivity(self.cell)
 
     def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
+        if self._pending is not None:
+            return *self.cell.unroll(x, state, first), self._pending
         return self.cell.unroll_with_influence(x, state, first)
 
 
@@ -203,18 +206,15 @@ class GenericRTRL(Carrying):
         return GenericSensitivity(self.cell, self.batch_size)
 
     def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
-        y, last = self.cell.unroll(x, state, first)
-        if self._pending is not None:
-            return y, last, self._pending
-        slopes, _, _ = local_slopes(self.cell, x, state, first)
-        return y, last, slopes
+        chunk = local_slopes(self.cell, x, state, first)[0] if self._pending is None else self._pending
+        return *self.cell.unroll(x, state, first), chunk
 
 
 class OwnPast(Carrying):
     """SnAp-1 of a cell that has a `LocalForm`: credit through each unit's own past only."""
 
     def _new_sensitivity(self) -> Sensitivity:
-        return OwnPastSensitivity(self.cell, self.batch_size)
+        return OwnPastSensitivity(self.cell)
 
     def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
         slopes, outputs, last = local_slopes(self.cell, x, state, first)

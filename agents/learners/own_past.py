@@ -1,6 +1,5 @@
 """SnAp-1: credit through a unit's own past only, and the sensitivities that go with it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,12 +7,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..cells.cell import Cell, LocalForm, State
-from .generic_sensitivity import Slopes, mapped_gradients
+from .generic_sensitivity import Blocks, Slopes, mapped_gradients
 
 NAMES = ("input", "bias", "recurrent", "recurrent_bias")
 
 
-class OwnPastSensitivity:
+class OwnPastSensitivity(Blocks):
     """The entries of S = d states / d(maps) where state and map belong to one unit, all others taken as 0.
 
     SnAp-1 of Menick et al. 2021 (arXiv 2006.07232): of the Jacobian of a step only what leads from a unit to itself
@@ -22,16 +21,14 @@ class OwnPastSensitivity:
 
     Args:
         cell: it has a `LocalForm`.
-        batch_size: B.
 
     Raises:
         NeuroctlError: the cell has no such form.
     """
 
-    def __init__(self, cell: Cell, batch_size: int) -> None:
+    def __init__(self, cell: Cell) -> None:
         cell.local_form()
-        self._cell, self._batch_size = cell, batch_size
-        self._blocks: list[Tensor] = []
+        super().__init__(cell)
 
     @torch.no_grad()
     def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
@@ -39,8 +36,7 @@ class OwnPastSensitivity:
         if not self._blocks:
             return {}
         parts = torch.stack(d_state if isinstance(d_state, (tuple, list)) else (d_state,), dim=1)
-        blocks = self._blocks if rows is None else [block[rows] for block in self._blocks]
-        sums = [torch.einsum("bmn,bmknf->knf", parts, block).flatten(0, 1) for block in blocks]
+        sums = [torch.einsum("bmn,bmknf->knf", parts, block).flatten(0, 1) for block in self.of_rows(rows)]
         return mapped_gradients(self._cell, sums)
 
     @torch.no_grad()
@@ -48,29 +44,21 @@ class OwnPastSensitivity:
         """Go on to the end of a chunk."""
         M, T, B, rows = slopes.of_x.shape
         N = slopes.h.shape[2]
-        own = own_jacobians(slopes)
+        own, features = own_jacobians(slopes), slopes.features()
         product = torch.eye(M).to(own).view(M, M, 1, 1).expand(M, M, B, N)  # d last states / d states, unit by unit
-        adjoints = [slopes.of_x.new_empty(M, T, B, rows) for _ in slopes.features()]
+        adjoints = [slopes.of_x.new_empty(M, T, B, rows) for _ in features]
         for t in range(T - 1, -1, -1):
             for out, slope in zip(adjoints, (slopes.of_x, slopes.of_h), strict=False):
                 per_map = slope[:, t].view(M, B, rows // N, N)
                 out[:, t] = torch.einsum("ombn,mbkn->obkn", product, per_map).flatten(2)
             product = torch.einsum("ombn,mlbn->olbn", product, own[:, :, t])
         after = []
-        for k, (out, features) in enumerate(zip(adjoints, slopes.features(), strict=True)):
-            added = torch.einsum("otbr,tbf->borf", out, features).view(B, M, rows // N, N, -1)
+        for k, (out, feature) in enumerate(zip(adjoints, features, strict=True)):
+            added = torch.einsum("otbr,tbf->borf", out, feature).view(B, M, rows // N, N, -1)
             if self._blocks:
                 added += torch.einsum("ombn,bmknf->boknf", product, self._blocks[k])
             after.append(added)
         self._blocks = after
-
-    def state_dict(self) -> dict[str, Any]:
-        """Copies."""
-        return {"blocks": [block.clone() for block in self._blocks]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state_dict` returned."""
-        self._blocks = [block.to(self._cell.like.device).clone() for block in state["blocks"]]
 
 
 def own_jacobians(slopes: Slopes) -> Tensor:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from neuroctl.agents.cells import LRU, RTU
 from neuroctl.errors import NeuroctlError
+from tests.agents.cells.steps import assert_gradients_are_those_of_steps
 
 T, B, D, N = 6, 4, 3, 5
 F64 = torch.float64
@@ -35,28 +35,8 @@ def test_a_step_turns_and_shrinks_pairs_of_real_numbers(kind: Any) -> None:
 
 @both
 def test_gradients_of_a_sequence_are_those_of_a_loop_of_steps(kind: Any) -> None:
-    cell = kind(D, N).double()
     x, state = torch.randn(T, B, D, dtype=F64), torch.randn(B, 2 * N, dtype=F64)
-    first, weight = torch.rand(T, B) < 0.3, torch.randn(T, B, cell.output_size, dtype=F64)
-
-    def by_steps(x: Tensor, state: Tensor) -> Tensor:
-        outputs = []
-        for t in range(T):
-            y, state = cell.step(x[t], state, first[t])
-            outputs.append(y)
-        return (torch.stack(outputs) * weight).sum() + state.sum()
-
-    def at_once(x: Tensor, state: Tensor) -> Tensor:
-        y, last = cell.unroll(x, state, first)
-        total: Tensor = (y * weight).sum() + last.sum()
-        return total
-
-    found = []
-    for loss in (by_steps, at_once):
-        leaves = [x.clone().requires_grad_(), state.clone().requires_grad_(), *cell.parameters()]
-        found.append(torch.autograd.grad(loss(leaves[0], leaves[1]), leaves))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+    assert_gradients_are_those_of_steps(kind(D, N).double(), x, state, torch.rand(T, B) < 0.3)
 
 
 @both

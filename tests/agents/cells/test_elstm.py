@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from neuroctl.agents.cells import ELSTM
 from neuroctl.errors import NeuroctlError
+from tests.agents.cells.steps import assert_gradients_are_those_of_steps
 
 T, B, D, N = 6, 4, 3, 5
 
@@ -47,29 +47,8 @@ def test_the_golden_case() -> None:
 
 
 def test_gradients_of_a_sequence_are_those_of_a_loop_of_steps() -> None:
-    cell = double(ELSTM(D, N))
     x, state = torch.randn(T, B, D, dtype=torch.float64), torch.randn(B, N, dtype=torch.float64)
-    first = torch.rand(T, B) < 0.3
-    weight = torch.randn(T, B, N, dtype=torch.float64)
-
-    def by_steps(x: Tensor, state: Tensor) -> Tensor:
-        outputs = []
-        for t in range(T):
-            y, state = cell.step(x[t], state, first[t])
-            outputs.append(y)
-        return (torch.stack(outputs) * weight).sum() + state.sum()
-
-    def at_once(x: Tensor, state: Tensor) -> Tensor:
-        y, last = cell.unroll(x, state, first)
-        total: Tensor = (y * weight).sum() + last.sum()
-        return total
-
-    found = []
-    for loss in (by_steps, at_once):
-        leaves = [x.clone().requires_grad_(), state.clone().requires_grad_(), *cell.parameters()]
-        found.append(torch.autograd.grad(loss(leaves[0], leaves[1]), leaves))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+    assert_gradients_are_those_of_steps(double(ELSTM(D, N)), x, state, torch.rand(T, B) < 0.3)
 
 
 def test_forget_biases_spread_up_to_twice_their_mean() -> None:
