@@ -137,6 +137,7 @@ def spore_lane() -> TrainConfig:
         input_limit_hz=800.0,
         drive_mv=0.5,
         readout_ms=50.0,
+        reward_mean_s=2.0,
     )
     return TrainConfig(
         env=LaneFollowConfig(
