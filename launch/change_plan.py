@@ -9,7 +9,7 @@ from typing import Literal
 
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch import presets
-from neuroctl.launch.populations import FROZEN_STEPS, TASKS, Task, environment
+from neuroctl.launch.populations import FROZEN_STEPS, TASKS, Task, environment, root_seed
 
 Part = Literal["robustness", "switch"]
 Mode = Literal["frozen", "goes on", "begun anew"]
@@ -62,8 +62,8 @@ class Arguments:
     """Simulated time of learning under a shift."""
     recovery_minutes: float = 60.0
     """Simulated time of learning after a switch, a multiple of 5 minutes."""
-    seed: int = 100
-    """Root seed of the populations, and of what happens to them here."""
+    seed: int | None = None
+    """Root seed of the populations, and of what happens to them here; default that of each task's published ones."""
     what: Literal["all", "table"] = "all"
     """Learn and measure, or only write the tables from the cache."""
 
@@ -90,12 +90,12 @@ class Arguments:
     def shift_path(self, task: Task, shift: str, mode: Mode) -> Path:
         """What agents do under a shift, after learning in this mode."""
         time = "" if MODES[mode] is None else f"-{self.minutes:g}min"
-        name = f"{shift.replace(':', '-')}-{mode.replace(' ', '-')}{time}-s{self.seed}.json"
+        name = f"{shift.replace(':', '-')}-{mode.replace(' ', '-')}{time}-s{root_seed(task, self.seed)}.json"
         return self.out / "robustness" / task / name
 
     def switch_path(self, task: Task, condition: str, change: Change) -> Path:
         """What agents of a condition do before and after a change; with the suffix .curve.jsonl, their recovery."""
-        name = f"{change}-{condition.replace(' ', '_')}-{self.recovery_minutes:g}min-s{self.seed}.json"
+        name = f"{change}-{condition.replace(' ', '_')}-{self.recovery_minutes:g}min-s{root_seed(task, self.seed)}.json"
         return self.out / "switch" / task / name
 
 

@@ -26,7 +26,16 @@ from neuroctl.launch.change_plan import (
 )
 from neuroctl.launch.curves import read_curve
 from neuroctl.launch.plots import label_plainly
-from neuroctl.launch.populations import TASKS, Task, difference, duration_name, durations, interval, mean_duration
+from neuroctl.launch.populations import (
+    TASKS,
+    Task,
+    difference,
+    duration_name,
+    durations,
+    interval,
+    mean_duration,
+    root_seeds,
+)
 from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.versions import versions
@@ -34,7 +43,7 @@ from neuroctl.versions import versions
 LEARNING: tuple[Mode, ...] = ("goes on", "begun anew")
 HEAD = """# Spiking agents in a world that changes
 
-Made by `python launch/study_spore_change.py` from the populations of `launch/study_spore.py` (root seed {seed}). The
+Made by `python launch/study_spore_change.py` from the populations of `launch/study_spore.py` ({seeds}). The
 unit is the agent. A cell holds the mean over agents and the 95 % bootstrap interval of that mean, of agents with frozen
 synapses; the episodes are the same in every cell. A trial of the ball ends at the goal or after 60 s, one of the
 vehicle when it leaves the lane or after 120 s.
@@ -77,7 +86,7 @@ def write_results(options: Arguments) -> str:
     if not lines:
         return "nothing evaluated yet"
     here = versions()
-    head = HEAD.format(seed=options.seed, cpu=here["cpu"], mujoco=here["mujoco"])
+    head = HEAD.format(seeds=root_seeds(options.seed), cpu=here["cpu"], mujoco=here["mujoco"])
     atomic_write(options.results / "spore_change.md", "\n".join([head, *lines]))
     return f"results: {options.results / 'spore_change.md'}"
 

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import tyro
-from numpy.typing import NDArray
 
-from neuroctl.config import TrainConfig, parse_options
-from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.config import TrainConfig
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch import presets
 from neuroctl.launch.curves import CurveLog, read_curve
-from neuroctl.launch.populations import PRESETS, TASKS, TUNING_SEEDS, Task, duration_name, durations
+from neuroctl.launch.populations import PRESETS, TASKS, TUNING_SEEDS, Task, duration_name, durations, mean_duration
 from neuroctl.launch.program import parse, run
-from neuroctl.launch.rule_options import DEFAULT, over_preset
 from neuroctl.launch.study import is_trained, train_or_go_on
+from neuroctl.launch.variants import differences, varied
 from neuroctl.run import Run
 from neuroctl.storage import atomic_write
 from neuroctl.versions import versions
@@ -79,39 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def varied(config: TrainConfig, variant: str) -> TrainConfig:
-    """An experiment under a list of changes.
-
-    Raises:
-        NeuroctlError: no such option, or a value that it does not take.
-    """
-    made: Any = config
-    changes: dict[str, dict[str, Any]] = {"agent": {}, "env": {}, "rule": {}}
-    for text in variant.split():
-        part, dot, _ = text.partition("=")[0].rpartition(".")
-        if dot and part not in ("rule", "env"):
-            raise UnknownNameError("part of an experiment", part, ("rule", "env"))
-        given = parse_options((text.removeprefix(f"{part}."),))
-        if repeated := given.keys() & changes[part or "agent"].keys():
-            raise NeuroctlError(f"option {repeated.pop()!r} is given twice in variant {variant!r}")
-        changes[part or "agent"] |= given
-    said = over_preset(made.agent, changes["agent"].get("rule", made.agent.rule), changes["rule"])
-    varied_config: TrainConfig = replace(
-        made,
-        agent=_replaced(made.agent, {**changes["agent"], "rule_options": said}),
-        env=_replaced(made.env, changes["env"]),
-    )
-    return varied_config
-
-
-def _replaced(config: Any, changes: dict[str, Any]) -> Any:
-    names = tuple(field.name for field in fields(config))
-    for name in changes:
-        if name not in names:
-            raise UnknownNameError(f"option of {type(config).__name__}", name, names)
-    return replace(config, **changes)
-
-
 def _grid_variants() -> Iterator[str]:
     for rate in LEARNING_RATES_PER_S:
         for temperature in TEMPERATURES:
@@ -157,10 +123,10 @@ def _run_of(curve: Path) -> Path:
 
 HEAD = """# What was tried to tune the spiking presets
 
-Made by `python launch/explore_spore.py`: populations of the root seeds {seeds}. A cell of the curve is the
-mean duration of the trials that ended in a quarter of a simulated hour, pooled over the agents, in s: time to goal of
-the ball (less is better), time on the lane of the vehicle (more is better); the last columns are the worst and the best
-agent in the last of them. A variant is given by what differs from the preset as it is now; the
+Made by `python launch/explore_spore.py`: populations of the root seeds {seeds}. A number of the curve is the
+mean duration of an agent's trials that ended in a quarter of a simulated hour, averaged over the agents, in s: time to
+goal of the ball (less is better), time on the lane of the vehicle (more is better); the last columns are the worst and
+the best agent in the last of them. A variant is given by what differs from the preset as it is now; the
 preset itself is among them where it was run. Runs that were given up early are listed with what they had reached.
 
 Machine: {cpu}; mujoco {mujoco}.
@@ -193,28 +159,13 @@ def _row(path: Path, task: Task) -> Iterator[str]:
     last = durations({name: curve[name][-1] for name in ("trials", "trial_s")})
     worst, best = (np.nanmin, np.nanmax) if task == "lane" else (np.nanmax, np.nanmin)
     ends = "| no trial ended | |" if np.isnan(last).all() else f"| {worst(last):.1f} | {best(last):.1f} |"
-    values = " ".join(f"{value:.1f}" for value in pooled(curve))
+    values = " ".join(f"{value:.1f}" for value in mean_duration(durations(curve)))
     yield f"| {differences(config, PRESETS[task]())} | {config.num_envs} | {values} {ends}"
 
 
-def differences(config: TrainConfig, preset: TrainConfig) -> str:
-    """The variant that makes a preset into another experiment, as `varied` reads it; `the preset` where they agree."""
-    ours, theirs = _options(config), _options(preset)
-    changed = [f"{name}={ours.get(name, DEFAULT)}" for name in ours | theirs if ours.get(name) != theirs.get(name)]
-    return " ".join(changed).replace(", ", ",") or "the preset"
-
-
-def _options(config: Any) -> dict[str, Any]:
-    """Every option of an experiment that a variant may change, by the name it has there."""
-    agent = {field.name: getattr(config.agent, field.name) for field in fields(config.agent)}
-    rule = parse_options(agent.pop("rule_options"))
-    env = {field.name: getattr(config.env, field.name) for field in fields(config.env)}
-    return agent | {f"rule.{n}": v for n, v in rule.items()} | {f"env.{n}": v for n, v in env.items()}
-
-
-def pooled(curve: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Mean duration of the trials of all agents in each stretch of time, s; nan where none ended."""
-    return durations({name: curve[name].sum(axis=1) for name in ("trials", "trial_s")})
+def _reached(path: Path) -> float:
+    """Mean over agents of the duration of a trial in the last quarter of an hour, s."""
+    return float(mean_duration(durations(read_curve(path)))[-1])
 
 
 def _heat_map(options: Arguments) -> Any:
@@ -223,7 +174,7 @@ def _heat_map(options: Arguments) -> Any:
 
     values = np.array(
         [
-            [pooled(read_curve(_curve(options, _grid_variant(rate, temperature))))[-1] for temperature in TEMPERATURES]
+            [_reached(_curve(options, _grid_variant(rate, temperature))) for temperature in TEMPERATURES]
             for rate in LEARNING_RATES_PER_S
         ]
     )

@@ -34,12 +34,26 @@ WITHOUT_LEARNING = {
 """Options of an agent whose synapses stay as they are."""
 TUNING_SEEDS = (11, 12)
 """Root seeds of the populations on which presets were tuned."""
+FINAL_SEEDS: dict[Task, int] = {"ball": 100, "sums": 100, "lane": 101}
+"""Root seeds of the populations that are published; a preset that was tuned again got a new one."""
 RESAMPLES = 2000
 
 
 def run_folder(out: Path, task: Task, condition: str, seed: int) -> Path:
     """Where the population of a root seed lies that learned a task under a condition."""
     return out / task / f"{condition.replace(' ', '_').replace('/', 'over')}-s{seed}"
+
+
+def root_seed(task: Task, given: int | None) -> int:
+    """The root seed of a task's populations: the one that is asked for, or the published one."""
+    return FINAL_SEEDS[task] if given is None else given
+
+
+def root_seeds(given: int | None) -> str:
+    """The root seeds of all tasks, in words."""
+    if given is not None:
+        return f"root seed {given}"
+    return "root seeds " + ", ".join(f"{seed} of {task}" for task, seed in FINAL_SEEDS.items())
 
 
 def environment(task: Task, rows: int, max_steps: int, shifts: Sequence[str] = (), **options: Any) -> Vector:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
-from neuroctl.launch.populations import PRESETS, TASKS, WITHOUT_LEARNING, Task, run_folder
+from neuroctl.launch.populations import PRESETS, TASKS, WITHOUT_LEARNING, Task, root_seed, run_folder
 from neuroctl.launch.study import Option
 
 FULL_HOURS, SHORT_HOURS = 5.0, 2.0
@@ -42,7 +42,7 @@ CONDITIONS: dict[str, Condition] = {
             "temperature_half_life_s": presets.HALF_LIFE_S,
         }
     ),
-    "raw reward": Condition({"reward_filter": "raw"}),
+    "raw reward": Condition({"reward_filter": "raw", "reward_mean_s": None}),
     "reward / mean": Condition({"reward_filter": "ratio"}),
     "z-scored reward": Condition({"reward_filter": "zscore"}),
     "reward late": Condition({"reward_delay_s": 300.0}),
@@ -79,8 +79,8 @@ class Arguments:
     condition."""
     agents: int | None = None
     """Agents in a population; default as in the run that is there, or else as the condition says."""
-    seed: int = 100
-    """Root seed of the populations."""
+    seed: int | None = None
+    """Root seed of the populations; default that of the published ones of each task."""
     what: Literal["all", "table"] = "all"
     """Train and evaluate, or only write the tables from the cache."""
 
@@ -109,7 +109,7 @@ class Arguments:
         config: TrainConfig = replace(
             made,
             agent=replace(made.agent, **changes),
-            seed=self.seed,
+            seed=root_seed(task, self.seed),
             num_envs=self.agents or condition.agents,
             steps=points * half,
             checkpoint_every=half,
@@ -127,7 +127,7 @@ class Arguments:
 
     def folder(self, task: Task, name: str) -> Path:
         """The run of a condition."""
-        return run_folder(self.out, task, name, self.seed)
+        return run_folder(self.out, task, name, root_seed(task, self.seed))
 
     def curve(self, task: Task, name: str) -> Path:
         """How it learned."""

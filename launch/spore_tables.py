@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,18 @@ import numpy as np
 from neuroctl.launch import presets
 from neuroctl.launch.curves import read_curve
 from neuroctl.launch.plots import label_plainly
-from neuroctl.launch.populations import TASKS, TUNING_SEEDS, Task, duration_name, durations, interval, mean_duration
+from neuroctl.launch.populations import (
+    TASKS,
+    TUNING_SEEDS,
+    Task,
+    duration_name,
+    durations,
+    interval,
+    mean_duration,
+    root_seeds,
+)
 from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
+from neuroctl.launch.variants import SAME, differences
 from neuroctl.run import Run
 from neuroctl.statistics import iqm
 from neuroctl.storage import atomic_write, read_json, whole_lines
@@ -26,12 +37,13 @@ What was tried is in [spore_tuning.md](spore_tuning.md). The unit is the agent: 
 the interquartile mean, IQM) and its 95 % bootstrap interval. "learning" is the last half hour of learning, "frozen" the
 same agents afterwards without learning. A trial of the ball ends at the goal or after 60 s, one of the vehicle when it
 leaves the lane or after 120 s. Populations that learned for less than 5 simulated hours are exploratory; beside them
-stands the one with annealed learning rate at the same age.
+stands the one with annealed learning rate at the same age. The last rows are populations with other root seeds and what
+was different from the present preset.
 
 Machine: {cpu}; mujoco {mujoco}.
 """
-TUNED = "Root seed {seed}; the presets were tuned on {tuning}."
-TUNED_ON_IT = "Root seed {seed}, on which the presets were tuned (on {tuning}): these results are not held out."
+TUNED = "Made with {seeds}; the presets were tuned on {tuning}."
+TUNED_ON_IT = "Made with {seeds}; on it the presets were tuned (on {tuning}): these results are not held out."
 COLUMNS = 4
 """Of panels in a figure, at most."""
 
@@ -63,8 +75,9 @@ def commands(options: Arguments) -> list[str]:
         for changes, names in names_of.items():
             chosen = ["all"] if names == list(CONDITIONS) else names
             tasks_of.setdefault(("--conditions", *chosen, *changes), []).append(task)
+    seed = [] if options.seed is None else ["--seed", str(options.seed)]
     return [
-        shlex.join(["python", "launch/study_spore.py", "--tasks", *tasks, *rest, "--seed", str(options.seed)])
+        shlex.join(["python", "launch/study_spore.py", "--tasks", *tasks, *rest, *seed])
         for rest, tasks in (tasks_of or {(): list(TASKS)}).items()
     ]
 
@@ -77,9 +90,9 @@ def _changes(options: Arguments, task: Task, name: str) -> tuple[str, ...]:
     return (*said, *([] if there.num_envs == condition.agents else ["--agents", str(there.num_envs)]))
 
 
-def _seeds(seed: int) -> str:
+def _seeds(seed: int | None) -> str:
     text = TUNED_ON_IT if seed in TUNING_SEEDS else TUNED
-    return text.format(seed=seed, tuning=" and ".join(map(str, TUNING_SEEDS)))
+    return text.format(seeds=root_seeds(seed), tuning=" and ".join(map(str, TUNING_SEEDS)))
 
 
 def table(options: Arguments, task: Task) -> Iterator[str]:
@@ -103,16 +116,31 @@ def table(options: Arguments, task: Task) -> Iterator[str]:
     if (options.folder(task, "annealed") / "config.json").exists():
         for steps in sorted(ages - {Run(options.folder(task, "annealed")).config.steps}):
             yield _row(options, task, "annealed", steps)
+    yield from _other_populations(options, task)
 
 
-def _row(options: Arguments, task: Task, name: str, steps: int) -> str:
+def _other_populations(options: Arguments, task: Task) -> Iterator[str]:
+    """Rows of populations with other root seeds, and what differed from the preset as it is now."""
+    shown = {options.folder(task, name) for name in CONDITIONS}
+    for path in sorted(options.out.glob(f"{task}/*/config.json")):
+        if path.parent in shown:
+            continue
+        config = Run(path.parent).config
+        asked = replace(options, seed=config.seed)
+        for name in CONDITIONS:
+            if asked.folder(task, name) == path.parent:
+                other = f"seed {config.seed}, {differences(config, asked.config(task, name))}"
+                yield _row(asked, task, name, config.steps, f"{name}, {other.removesuffix(f', {SAME}')}")
+
+
+def _row(options: Arguments, task: Task, name: str, steps: int, label: str | None = None) -> str:
     """A condition when its agents were `steps` old."""
     agents = Run(options.folder(task, name)).config.num_envs
     curve = read_curve(options.curve(task, name))
     there = np.flatnonzero(curve["step"] == steps)
     learning = interval(durations({key: curve[key][there[0]] for key in ("trials", "trial_s")})) if len(there) else ""
     cells = [_cells(task, options.evaluation(task, name, evaluation), steps) for evaluation in EVALUATIONS[task]]
-    return f"| {name} | {agents} | {steps / presets.SIMULATED_HOUR:g} | {learning} | {' | '.join(cells)} |"
+    return f"| {label or name} | {agents} | {steps / presets.SIMULATED_HOUR:g} | {learning} | {' | '.join(cells)} |"
 
 
 def _cells(task: Task, path: Path, steps: int = 0) -> str:

@@ -15,7 +15,7 @@ from itertools import product
 
 from neuroctl.contracts import Agent
 from neuroctl.launch.curves import CurveLog, play_episodes
-from neuroctl.launch.populations import FROZEN_EPISODES, Task, frozen_environment
+from neuroctl.launch.populations import FROZEN_EPISODES, Task, frozen_environment, root_seed
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.scripted_players import HeldRandom, Straight
 from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
@@ -62,7 +62,7 @@ def _play_frozen(options: Arguments, task: Task, name: str, evaluation: str) -> 
         _, trees = run.checkpoints.load(step)
         agents = TrainedAgents(run.config, trees["agent"])
         env = frozen_environment(task, agents.count, **EVALUATIONS[task][evaluation])
-        results[str(step)] = agents.measured(env, options.seed + 1, FROZEN_EPISODES[task])
+        results[str(step)] = agents.measured(env, root_seed(task, options.seed) + 1, FROZEN_EPISODES[task])
     atomic_write(path, json.dumps(results))
 
 
@@ -72,7 +72,7 @@ def _play_scripted(options: Arguments, task: Task, name: str, evaluation: str) -
         return
     env = frozen_environment(task, CONDITIONS["annealed"].agents, **EVALUATIONS[task][evaluation])
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = play_episodes(env, _player(env, task, name), options.seed + 1, 2 * FROZEN_EPISODES[task])
+    found = play_episodes(env, _player(env, task, name), root_seed(task, options.seed) + 1, 2 * FROZEN_EPISODES[task])
     atomic_write(path, json.dumps({"0": found}))
     env.close()
 

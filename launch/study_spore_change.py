@@ -40,7 +40,16 @@ from neuroctl.launch.change_plan import (
 )
 from neuroctl.launch.change_tables import write_results
 from neuroctl.launch.curves import CurveLog
-from neuroctl.launch.populations import FROZEN_EPISODES, FROZEN_STEPS, Task, environment, frozen_environment, run_folder
+from neuroctl.launch.populations import (
+    FROZEN_EPISODES,
+    FROZEN_STEPS,
+    Task,
+    environment,
+    frozen_environment,
+    root_seed,
+    root_seeds,
+    run_folder,
+)
 from neuroctl.launch.program import parse, run, shown
 from neuroctl.launch.trained_agents import TrainedAgents
 from neuroctl.storage import atomic_write, read_json
@@ -83,8 +92,8 @@ def meet_shift(options: Arguments, agents: TrainedAgents, task: Task, shift: str
             world = environment(task, agents.count, _episode_steps(task), shifts)
             after = _learned_on(agents, world, options, options.steps, f"{task}, {shift}, learning {mode}", anew)
         return {
-            "shifted": _measured(options, after, task, shifts),
-            "clean": _measured(options, after, task) if shifts and anew is not None else None,
+            "shifted": _measured(after, task, shifts),
+            "clean": _measured(after, task) if shifts and anew is not None else None,
         }
 
     _keep(options.shift_path(task, shift, mode), agents, make)
@@ -104,14 +113,14 @@ def meet_switch(options: Arguments, agents: TrainedAgents, task: Task, condition
 
     def make() -> dict[str, Any]:
         world: dict[str, Any] = {"goal_m": GOAL_M} if change == "goal" else {}
-        changed, taken = agents.lesioned(options.seed) if change == "lesion" else (agents, None)
+        changed, taken = agents.lesioned(agents.config.seed) if change == "lesion" else (agents, None)
         label, curve = f"{task}, {condition}, {CHANGES[change]}", path.with_suffix(".curve.jsonl")
         env = environment(task, agents.count, _episode_steps(task), **world)
         after = _learned_on(changed, env, options, options.recovery_steps, label, True, curve)
         return {
-            "before": _measured(options, agents, task),
-            "changed": _measured(options, changed, task, **world),
-            "after": _measured(options, after, task, **world),
+            "before": _measured(agents, task),
+            "changed": _measured(changed, task, **world),
+            "after": _measured(after, task, **world),
             "regrown": None if taken is None else _regrown(after, taken).tolist(),
         }
 
@@ -121,16 +130,20 @@ def meet_switch(options: Arguments, agents: TrainedAgents, task: Task, condition
 def _refuse_without_populations(options: Arguments) -> None:
     conditions = {TRAINED: None} if "robustness" in options.parts else {}
     conditions |= dict.fromkeys(TEMPERATURES) if "switch" in options.parts else {}
-    paths = [run_folder(options.trained, task, name, options.seed) for task in options.tasks for name in conditions]
+    paths = [
+        run_folder(options.trained, task, name, root_seed(task, options.seed))
+        for task in options.tasks
+        for name in conditions
+    ]
     if not any((path / "config.json").exists() for path in paths):
         raise NeuroctlError(
             f"{options.trained} holds no population of {', '.join(options.tasks)} under {', '.join(conditions)} with "
-            f"seed {options.seed}; train them with python launch/study_spore.py --out {options.trained}"
+            f"{root_seeds(options.seed)}; train them with python launch/study_spore.py --out {options.trained}"
         )
 
 
 def _trained(options: Arguments, task: Task, condition: str) -> TrainedAgents | None:
-    path = run_folder(options.trained, task, condition, options.seed)
+    path = run_folder(options.trained, task, condition, root_seed(task, options.seed))
     if (path / "config.json").exists():
         return TrainedAgents.load(path)
     sys.stderr.write(f"{path} is not there; train it with launch/study_spore.py\n")
@@ -150,12 +163,10 @@ def _episode_steps(task: Task) -> int:
     return FROZEN_STEPS if task == "lane" else STRETCH_STEPS
 
 
-def _measured(
-    options: Arguments, agents: TrainedAgents, task: Task, shifts: Sequence[str] = (), **world: Any
-) -> dict[str, list[float]]:
+def _measured(agents: TrainedAgents, task: Task, shifts: Sequence[str] = (), **world: Any) -> dict[str, list[float]]:
     """What the agents do with frozen synapses, in the same episodes whatever happened to them."""
     env = frozen_environment(task, agents.count, shifts, **world)
-    return agents.measured(env, options.seed + 1, FROZEN_EPISODES[task])
+    return agents.measured(env, agents.config.seed + 1, FROZEN_EPISODES[task])
 
 
 def _learned_on(
@@ -169,7 +180,7 @@ def _learned_on(
 ) -> TrainedAgents:
     listeners = [] if curve is None else [CurveLog(curve, STRETCH_STEPS)]
     with shown(label, steps, "steps") as progress:
-        seed = derive_seed(options.seed, "change")
+        seed = derive_seed(agents.config.seed, "change")
         return agents.learned_on(env, seed, steps, anew=anew, listeners=listeners, progress=progress)
 
 

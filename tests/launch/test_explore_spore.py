@@ -3,13 +3,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from neuroctl.config import parse_options
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch import explore_spore, presets
-from neuroctl.launch.explore_spore import differences, main, pooled, varied
+from neuroctl.launch.explore_spore import main
+from neuroctl.launch.variants import differences, varied
 from neuroctl.run import Run
 
 
@@ -56,22 +56,17 @@ def write_curve(path: Path, seconds: list[list[float]], trials: list[list[float]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_trials_are_pooled_over_agents() -> None:
-    curve = {"trials": np.array([[3.0, 1.0], [0.0, 0.0]]), "trial_s": np.array([[6.0, 10.0], [0.0, 0.0]])}
-    np.testing.assert_array_equal(pooled(curve), [4.0, np.nan])
-
-
 def test_everything_that_was_tried_is_listed_with_the_worst_and_the_best_agent(tmp_path: Path) -> None:
     out = tmp_path / "out"
     config = replace(varied(presets.spore_ball_sums(), "drive_mv=1 rule.episode_length=200"), num_envs=2, seed=12)
     Run.create(config, out / "sums/one@0.5h-2-s11")
-    write_curve(out / "sums/one@0.5h-2-s11.curve.jsonl", [[60, 30], [6, 20]], [[1, 2], [3, 2]])
+    write_curve(out / "sums/one@0.5h-2-s11.curve.jsonl", [[60, 30], [6, 20]], [[1, 3], [3, 2]])
     Run.create(replace(presets.spore_lane(), num_envs=2), out / "lane/preset@0.5h-2-s11")
     write_curve(out / "lane/preset@0.5h-2-s11.curve.jsonl", [[6, 20]], [[3, 2]])
     assert main(["lane", "--out", str(out), "--results", str(tmp_path)]) == 0
     table = (tmp_path / "spore_tuning.md").read_text()
-    assert "| drive_mv=1.0 rule.episode_length=200 | 2 | 30.0 5.2 | 10.0 | 2.0 |" in table
-    assert "| the preset | 2 | 5.2 | 2.0 | 10.0 |" in table
+    assert "| drive_mv=1.0 rule.episode_length=200 | 2 | 35.0 6.0 | 10.0 | 2.0 |" in table
+    assert "| the preset | 2 | 6.0 | 2.0 | 10.0 |" in table
     assert "populations of the root seeds 0, 12." in table
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from neuroctl.launch import presets
-from neuroctl.launch.populations import Task
+from neuroctl.launch.populations import Task, run_folder
 from neuroctl.launch.spore_plan import Arguments
 from neuroctl.launch.spore_tables import commands, table, write_results
 from neuroctl.run import Run
@@ -63,6 +63,22 @@ def test_a_row_holds_mean_interquartile_mean_worst_agent_and_success(tmp_path: P
     assert 25.0 <= low < 62.5 < high <= 100.0
 
 
+def test_populations_with_other_seeds_come_last_with_what_was_different(tmp_path: Path) -> None:
+    asked = options(tmp_path)
+    for seed, mean_s in ((None, 2.0), (7, 2.0), (8, 4.0)):
+        one = replace(asked, seed=seed, hours=1.0, agents=8)
+        made: Any = one.config("lane", "T 0")
+        made = replace(made, agent=replace(made.agent, reward_mean_s=mean_s))
+        Run.create(made, one.folder("lane", "T 0"))
+        one.evaluation("lane", "T 0", "frozen").write_text(json.dumps({str(2 * HALF): fields(mean_s)}))
+        one.curve("lane", "T 0").write_text("")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(asked, "lane")]
+    assert [row[0] for row in rows[-2:]] == ["T 0, seed 7", "T 0, seed 8, reward_mean_s=4.0"]
+    assert [first(row[4]) for row in rows[-2:]] == [39.0, 78.0]
+    assert first(cells(asked, "lane", "T 0", "1")[4]) == 39.0
+    assert run_folder(asked.out, "lane", "T 0", 101) == asked.folder("lane", "T 0") != asked.folder("ball", "T 0")
+
+
 def test_the_command_makes_again_what_is_shown(tmp_path: Path) -> None:
     asked = options(tmp_path, seed=7)
     assert commands(asked) == ["python launch/study_spore.py --tasks ball sums lane --seed 7"]
@@ -79,18 +95,20 @@ def test_the_command_makes_again_what_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seed", "line"),
     [
-        (100, "Root seed 100; the presets were tuned on 11 and 12."),
+        (None, "Made with root seeds 100 of ball, 100 of sums, 101 of lane; the presets were tuned on 11 and 12."),
+        (100, "Made with root seed 100; the presets were tuned on 11 and 12."),
         (
             12,
-            "Root seed 12, on which the presets were tuned (on 11 and 12): these results are not held out.",
+            "Made with root seed 12; on it the presets were tuned (on 11 and 12): these results are not held out.",
         ),
     ],
 )
-def test_the_head_says_on_which_seeds_presets_were_tuned(tmp_path: Path, seed: int, line: str) -> None:
+def test_the_head_says_on_which_seeds_presets_were_tuned(tmp_path: Path, seed: int | None, line: str) -> None:
     asked = options(tmp_path, seed=seed)
     trained(asked, "lane", "untrained", 2.0, 10)
     asked.evaluation("lane", "untrained", "frozen").write_text(json.dumps({"360000": fields()}))
     asked.curve("lane", "untrained").write_text("")  # of a run that has not come to its first line
     write_results(asked)
     text = (asked.results / "spore.md").read_text()
-    assert f"`python launch/study_spore.py --tasks lane --conditions untrained --seed {seed}`. {line}\n" in text
+    said = "" if seed is None else f" --seed {seed}"
+    assert f"`python launch/study_spore.py --tasks lane --conditions untrained{said}`. {line}\n" in text

@@ -46,7 +46,7 @@ def options(trained: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Arg
 
 
 def population(options: Arguments) -> TrainedAgents:
-    return TrainedAgents.load(run_folder(options.trained, "sums", "annealed", options.seed))
+    return TrainedAgents.load(run_folder(options.trained, "sums", "annealed", 100))
 
 
 def test_both_parts_are_done_once_and_written(options: Arguments, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,5 +119,5 @@ def test_other_agents_are_measured_again(options: Arguments) -> None:
 
 def test_nothing_to_change_is_a_mistake(tmp_path: Any) -> None:
     arguments = ["--trained", str(tmp_path / "nope"), "--out", str(tmp_path), "--results", str(tmp_path)]
-    with pytest.raises(NeuroctlError, match="nope holds no population of lane under annealed with seed 100"):
+    with pytest.raises(NeuroctlError, match="nope holds no population of lane under annealed with root seeds"):
         main([*arguments, "--tasks", "lane", "--parts", "robustness"])
