@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from neuroctl.errors import NeuroctlError
 
@@ -16,6 +17,8 @@ MOST_BYTES = 2 * 2**30
 
 LEAST = 1e-30
 """A product of Jacobians below this is 0: with the smallest numbers of float32 processors are slow."""
+CHECKED_EVERY = 8
+"""Steps after which products are checked for that."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +56,39 @@ def local_slopes(cell: Cell, x: Tensor, state: State, first: Tensor | None) -> t
     form = cell.local_form()
     weights = {name: weight.detach() for name, weight in form.weights.items()}
     states: States = tuple(part.detach() for part in (state if isinstance(state, (tuple, list)) else (state,)))
-    x = x.detach()
-    alive = torch.ones_like(x[:, :, 0]) if first is None else (~first).to(x.dtype)
+    x, alive = x.detach(), _alive(x, first)
     with torch.no_grad():
-        of_x = torch.nn.functional.linear(x, weights["input"], weights["bias"])
-        before, of_h, after = [], [], []
+        of_x = linear(x, weights["input"], weights["bias"])
+        before, after = [], []
         for t in range(len(x)):
             states = tuple(part * alive[t].unsqueeze(1) for part in states)
             before.append(states)
-            of_h.append(torch.nn.functional.linear(states[0], weights["recurrent"], weights.get("recurrent_bias")))
-            states = form.combine(of_x[t], of_h[t], states)
+            of_h = linear(states[0], weights["recurrent"], weights.get("recurrent_bias"))
+            states = form.combine(of_x[t], of_h, states)
             after.append(states[0])
-    last = tuple(torch.stack(parts) for parts in zip(*before, strict=True))
-    derivatives = _derivatives(form, of_x, torch.stack(of_h), last)
-    return Slopes(*derivatives, alive, weights["recurrent"], x, last[0]), torch.stack(after), states
+    entering = tuple(torch.stack(parts) for parts in zip(*before, strict=True))
+    return _slopes_at(form, x, entering, alive), torch.stack(after), states
+
+
+def slopes_of_outputs(cell: Cell, x: Tensor, state: State, first: Tensor | None, outputs: Tensor) -> Slopes:
+    """The slopes of a chunk that was run already, with outputs `[T, B, O]`."""
+    if not isinstance(state, Tensor) or cell.output_size != cell.hidden_size:  # outputs are not all there is
+        return local_slopes(cell, x, state, first)[0]
+    x, alive = x.detach(), _alive(x, first)
+    before = torch.cat((state.detach().unsqueeze(0), outputs.detach()[:-1])) * alive.unsqueeze(2)
+    return _slopes_at(cell.local_form(), x, (before,), alive)
+
+
+def _alive(x: Tensor, first: Tensor | None) -> Tensor:
+    return torch.ones_like(x[:, :, 0]) if first is None else (~first).to(x.dtype)
+
+
+def _slopes_at(form: LocalForm, x: Tensor, states: States, alive: Tensor) -> Slopes:
+    """The slopes of steps that began with these states `[T, B, N]`, resets done."""
+    weights = {name: weight.detach() for name, weight in form.weights.items()}
+    of_x = linear(x, weights["input"], weights["bias"])
+    of_h = linear(states[0], weights["recurrent"], weights.get("recurrent_bias"))
+    return Slopes(*_derivatives(form, of_x, of_h, states), alive, weights["recurrent"], x, states[0])
 
 
 def _derivatives(form: LocalForm, of_x: Tensor, of_h: Tensor, states: States) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,7 +136,7 @@ class GenericSensitivity(Blocks):
 
         S_T = P_0 S_0 + sum_t P_t (d states_t / d maps_t) [x_t, 1, h_{t-1}]
 
-    P is carried backwards through the chunk for all M N states at once, and the sum is one matrix product. S is that of
+    The J_t are formed at once, P goes backwards through the chunk, and the sum is one matrix product. S is that of
     the effective matrices: what factors and masks make of it comes last, at the parameters of then. Memory is
     M N x K N x (D + 1 + N) numbers for each row, and as much again as a buffer.
 
@@ -140,6 +162,7 @@ class GenericSensitivity(Blocks):
                 "element-wise cell (ELSTM, RTU, LRU)"
             )
         super().__init__(cell)
+        self._spare: list[Tensor] = []
 
     @torch.no_grad()
     def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
@@ -154,16 +177,20 @@ class GenericSensitivity(Blocks):
     def advance(self, slopes: Slopes) -> None:
         """Go on to the end of a chunk."""
         M, T, B, rows = slopes.of_x.shape
-        N = slopes.h.shape[2]
-        whole, *adjoints_of = _propagated(slopes)
+        MN = M * slopes.h.shape[2]
+        products = _products(_jacobians(slopes))
         after = []
-        for k, (adjoints, features) in enumerate(zip(adjoints_of, slopes.features(), strict=False)):
-            by_step = adjoints.transpose(2, 3).reshape(B, M * N * rows, T)
-            added = torch.bmm(by_step, features.transpose(0, 1)).view(B, M * N, -1)
-            if self._blocks:
-                added.baddbmm_(whole, self._blocks[k].view(B, M * N, -1))
-            after.append(added.view(B, M * N, rows, -1))
-        self._blocks = after
+        for k, (slope, features) in enumerate(zip((slopes.of_x, slopes.of_h), slopes.features(), strict=False)):
+            added = self._spare[k] if self._spare else features.new_empty(B, MN, rows * features.shape[2])
+            of_steps = features.new_empty(T, MN, rows)
+            for b in range(B):  # a row at a time: what is worked on stays in the cache
+                _write_adjoints(products[1:, b], slope[:, :, b], out=of_steps)
+                torch.mm(of_steps.view(T, -1).T, features[:, b], out=added[b].view(MN * rows, -1))
+                if self._blocks:
+                    added[b].addmm_(products[0, b], self._blocks[k][b].view(MN, -1))
+            after.append(added)
+        self._spare = [block.view(B, MN, -1) for block in self._blocks]
+        self._blocks = [block.view(B, MN, rows, -1) for block in after]
 
 
 @torch.enable_grad()
@@ -181,21 +208,45 @@ def mapped_gradients(cell: Cell, blocks: list[Tensor]) -> dict[str, Tensor]:
     return {name: gradient for name, gradient in zip(names, found, strict=True) if gradient is not None}
 
 
-def _propagated(slopes: Slopes) -> tuple[Tensor, Tensor, Tensor]:
-    """P_0 `[B, M N, M N]`, and P_t d states_t / d(of_x, of_h) of all steps `[B, M N, T, K N]`."""
-    M, T, B, rows = slopes.of_x.shape
+def _jacobians(slopes: Slopes) -> Tensor:
+    """J_t = d states_t / d states_{t-1}, `[T, B, M N, M N]`; 0 where the state was reset before the step."""
+    M, T, B, rows = slopes.of_h.shape
     N = slopes.h.shape[2]
-    K, adds_up = rows // N, slopes.of_h is slopes.of_x
-    product = torch.eye(M * N, dtype=slopes.x.dtype, device=slopes.x.device).expand(B, -1, -1).reshape(B, M * N, M, N)
-    of_x = slopes.x.new_empty(B, M * N, T, K, N)
-    of_h = of_x if adds_up else torch.empty_like(of_x)
+    K = rows // N
+    alive = slopes.alive.unsqueeze(2)
+    # through the maps to the first state: for each unit a product of its K slopes and its K rows of W_h
+    of_h = (slopes.of_h * alive).view(M * T * B, K, N).permute(2, 0, 1)
+    through_maps = torch.bmm(of_h, slopes.recurrent.view(K, N, N).transpose(0, 1)).view(N, M, T, B, N)
+    whole = slopes.h.new_zeros(T, B, M, N, M, N)
+    whole[:, :, :, :, 0] = through_maps.permute(2, 3, 1, 0, 4)
+    whole.diagonal(dim1=3, dim2=5).add_((slopes.of_states * alive).permute(2, 3, 0, 1, 4))  # and unit by unit
+    return whole.view(T, B, M * N, M * N)
+
+
+def _products(jacobians: Tensor) -> Tensor:
+    """P_t = J_T ... J_{t+1} for t = 0 to T, `[T + 1, B, M N, M N]`."""
+    T, B, size, _ = jacobians.shape
+    products = jacobians.new_empty(T + 1, B, size, size)
+    products[T] = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
+    by_step, of_step = products.unbind(0), jacobians.unbind(0)
     for t in range(T - 1, -1, -1):
-        for out, slope in ((of_x, slopes.of_x),) if adds_up else ((of_x, slopes.of_x), (of_h, slopes.of_h)):
-            torch.mul(product[:, :, 0, None], slope[0, t].view(B, 1, K, N), out=out[:, :, t])
-            for m in range(1, M):
-                out[:, :, t].addcmul_(product[:, :, m, None], slope[m, t].view(B, 1, K, N))
-        # d states / d last states, unit by unit, and through the maps to the first of them
-        new = torch.einsum("bomn,mlbn->boln", product, slopes.of_states[:, :, t])
-        new[:, :, 0] += (of_h[:, :, t].reshape(-1, rows) @ slopes.recurrent).view(B, M * N, N)
-        product = new.mul_(slopes.alive[t].view(B, 1, 1, 1)).masked_fill_(new.abs() < LEAST, 0.0)
-    return product.reshape(B, M * N, M * N), of_x.flatten(3), of_h.flatten(3)
+        torch.bmm(by_step[t + 1], of_step[t], out=by_step[t])
+        if t % CHECKED_EVERY == 0:
+            by_step[t].masked_fill_(by_step[t].abs() < LEAST, 0.0)
+    return products
+
+
+def _write_adjoints(products: Tensor, slope: Tensor, out: Tensor) -> None:
+    """Derivatives of the last states by the maps of all steps of a row, `[T, M N, K N]`.
+
+    Args:
+        products: P_t of these steps, `[T, M N, M N]`.
+        slope: d states_t / d maps_t `[M, T, K N]`, unit by unit.
+        out: where they are written.
+    """
+    M, T, rows = slope.shape
+    N = products.shape[2] // M
+    by_state, by_map = products.unflatten(2, (M, 1, N)), out.view(T, M * N, rows // N, N)
+    torch.mul(by_state[:, :, 0], slope[0].reshape(T, 1, -1, N), out=by_map)
+    for m in range(1, M):
+        by_map.addcmul_(by_state[:, :, m], slope[m].reshape(T, 1, -1, N))

@@ -22,7 +22,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 from ..cells.cell import Cell, State
 from ..cells.elementwise import ElementwiseCell
 from .elementwise_sensitivity import ElementwiseSensitivity
-from .generic_sensitivity import GenericSensitivity, local_slopes
+from .generic_sensitivity import GenericSensitivity, local_slopes, slopes_of_outputs
 from .own_past import OwnPastSensitivity, OwnPastSequence, weights_in_order
 
 
@@ -206,8 +206,10 @@ class GenericRTRL(Carrying):
         return GenericSensitivity(self.cell, self.batch_size)
 
     def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
-        chunk = local_slopes(self.cell, x, state, first)[0] if self._pending is None else self._pending
-        return *self.cell.unroll(x, state, first), chunk
+        y, last = self.cell.unroll(x, state, first)
+        if self._pending is not None:
+            return y, last, self._pending
+        return y, last, slopes_of_outputs(self.cell, x, state, first, y)
 
 
 class OwnPast(Carrying):
