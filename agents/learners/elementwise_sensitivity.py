@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..cells.cell import States
 from ..cells.elementwise import ElementwiseCell, Influence
 from .generic_sensitivity import LEAST
 
@@ -35,8 +36,9 @@ class ElementwiseSensitivity:
         self.vectors: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def gradients(self, d_state: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
+    def gradients(self, d_states: States, rows: Tensor | None = None) -> dict[str, Tensor]:
         """dL/dc_0 S_0 for every parameter, from the gradient of the state of some rows or all; nothing at the start."""
+        (d_state,) = d_states
         dc = self._cell.state_gradient(d_state).conj()
         effective = {name: torch.einsum("bn,bnd->nd", dc, _of(S, rows)) for name, S in self.matrices.items()}
         effective |= {name: (dc * _of(s, rows)).sum(0) for name, s in self.vectors.items()}

@@ -1,16 +1,16 @@
-"""Exact sensitivities of any cell that has a `LocalForm`, carried from chunk to chunk."""
+"""Exact sensitivities of any cell that has a `LocalForm`, and of stacks of them, carried from chunk to chunk."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from neuroctl.errors import NeuroctlError
 
-from ..cells.cell import Cell, LocalForm, State, States
+from ..cells.cell import Cell, States
+from ..cells.stacked import Stacked
+from .slopes import Slopes, mapped_gradients
 
 MOST_BYTES = 2 * 2**30
 """Sensitivities above this are refused: a learner keeps two copies."""
@@ -19,90 +19,6 @@ LEAST = 1e-30
 """A product of Jacobians below this is 0: with the smallest numbers of float32 processors are slow."""
 CHECKED_EVERY = 8
 """Steps after which products are checked for that."""
-
-
-@dataclass(frozen=True)
-class Slopes:
-    """Derivatives of a chunk of T steps at the parameters that acted, for M states of N units and K maps.
-
-    Attributes:
-        of_x: d state / d of_x, `[M, T, B, K N]`, unit by unit.
-        of_h: d state / d of_h, likewise; the same tensor where the maps add up.
-        of_states: d state / d last state, `[M, M, T, B, N]`, new state first; what goes through the maps left out.
-        alive: `[T, B]`, 0 where the state was reset before the step.
-        recurrent: W_h `[K N, N]`.
-        x: inputs `[T, B, D]`.
-        h: the first state before each step, after resets, `[T, B, N]`.
-    """
-
-    of_x: Tensor
-    of_h: Tensor
-    of_states: Tensor
-    alive: Tensor
-    recurrent: Tensor
-    x: Tensor
-    h: Tensor
-
-    def features(self) -> list[Tensor]:
-        """What the rows of the maps are multiplied with: [x, 1, h], or [x, 1] and [h, 1] where maps do not add up."""
-        one = torch.ones_like(self.x[:, :, :1])
-        if self.of_h is self.of_x:
-            return [torch.cat((self.x, one, self.h), 2)]
-        return [torch.cat((self.x, one), 2), torch.cat((self.h, one), 2)]
-
-
-def local_slopes(cell: Cell, x: Tensor, state: State, first: Tensor | None) -> tuple[Slopes, Tensor, States]:
-    """The slopes of a chunk by running it step by step, its first states `[T, B, N]`, and its last ones."""
-    form = cell.local_form()
-    weights = {name: weight.detach() for name, weight in form.weights.items()}
-    states: States = tuple(part.detach() for part in (state if isinstance(state, (tuple, list)) else (state,)))
-    x, alive = x.detach(), _alive(x, first)
-    with torch.no_grad():
-        of_x = linear(x, weights["input"], weights["bias"])
-        before, after = [], []
-        for t in range(len(x)):
-            states = tuple(part * alive[t].unsqueeze(1) for part in states)
-            before.append(states)
-            of_h = linear(states[0], weights["recurrent"], weights.get("recurrent_bias"))
-            states = form.combine(of_x[t], of_h, states)
-            after.append(states[0])
-    entering = tuple(torch.stack(parts) for parts in zip(*before, strict=True))
-    return _slopes_at(form, x, entering, alive), torch.stack(after), states
-
-
-def slopes_of_outputs(cell: Cell, x: Tensor, state: State, first: Tensor | None, outputs: Tensor) -> Slopes:
-    """The slopes of a chunk that was run already, with outputs `[T, B, O]`."""
-    if not isinstance(state, Tensor) or cell.output_size != cell.hidden_size:  # outputs are not all there is
-        return local_slopes(cell, x, state, first)[0]
-    x, alive = x.detach(), _alive(x, first)
-    before = torch.cat((state.detach().unsqueeze(0), outputs.detach()[:-1])) * alive.unsqueeze(2)
-    return _slopes_at(cell.local_form(), x, (before,), alive)
-
-
-def _alive(x: Tensor, first: Tensor | None) -> Tensor:
-    return torch.ones_like(x[:, :, 0]) if first is None else (~first).to(x.dtype)
-
-
-def _slopes_at(form: LocalForm, x: Tensor, states: States, alive: Tensor) -> Slopes:
-    """The slopes of steps that began with these states `[T, B, N]`, resets done."""
-    weights = {name: weight.detach() for name, weight in form.weights.items()}
-    of_x = linear(x, weights["input"], weights["bias"])
-    of_h = linear(states[0], weights["recurrent"], weights.get("recurrent_bias"))
-    return Slopes(*_derivatives(form, of_x, of_h, states), alive, weights["recurrent"], x, states[0])
-
-
-def _derivatives(form: LocalForm, of_x: Tensor, of_h: Tensor, states: States) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every new state: each unit depends on its own arguments only, so the gradient of a sum has them all."""
-    leaves = [of_x, *states] if form.adds_up else [of_x, of_h, *states]
-    with torch.enable_grad():
-        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
-        new = form.combine(leaves[0], of_h if form.adds_up else leaves[1], tuple(leaves[-len(states) :]))
-        found = [
-            torch.autograd.grad(part.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
-            for part in new
-        ]
-    by_leaf = [torch.stack(parts) for parts in zip(*found, strict=True)]
-    return by_leaf[0], by_leaf[0 if form.adds_up else 1], torch.stack(by_leaf[-len(states) :], dim=1)
 
 
 class Blocks:
@@ -137,24 +53,23 @@ class GenericSensitivity(Blocks):
         S_T = P_0 S_0 + sum_t P_t (d states_t / d maps_t) [x_t, 1, h_{t-1}]
 
     The J_t are formed at once, P goes backwards through the chunk, and the sum is one matrix product. S is that of
-    the effective matrices: what factors and masks make of it comes last, at the parameters of then. Memory is
-    M N x K N x (D + 1 + N) numbers for each row, and as much again as a buffer.
+    the effective matrices: what factors and masks make of it comes last, at the parameters of then. The states of
+    stacked cells are one: an upper one's depend on the maps of those below, in the same step and before. Memory is
+    M N x K N x (D + 1 + N) numbers for each row (of a stack, all its M N for the maps of each cell), and as much again
+    as a buffer.
 
     Args:
-        cell: its sizes and parameters.
+        cell: its sizes and parameters; a `Stacked` is as good if the cells in it are.
         batch_size: B.
 
     Raises:
-        NeuroctlError: the cell has no `LocalForm`, or S would be too large.
+        NeuroctlError: a cell has no `LocalForm`, or S would be too large.
     """
 
     def __init__(self, cell: Cell, batch_size: int) -> None:
-        form = cell.local_form()
-        rows, D = form.weights["input"].shape
-        N, state = cell.hidden_size, cell.initial_state(1)
-        states = len(state) if isinstance(state, (tuple, list)) else 1
-        features = D + 1 + N + ("recurrent_bias" in form.weights)
-        size = batch_size * states * N * rows * features * cell.like.element_size()
+        sizes = [_sizes(layer) for layer in layers_of(cell)]
+        numbers = batch_size * sum(states for states, _ in sizes) * sum(entries for _, entries in sizes)
+        size = numbers * cell.like.element_size()
         if size > MOST_BYTES:
             raise NeuroctlError(
                 f"exact gradients of this {type(cell).__name__} take {size / 2**30:.1f} GiB of sensitivities for "
@@ -165,66 +80,93 @@ class GenericSensitivity(Blocks):
         self._spare: list[Tensor] = []
 
     @torch.no_grad()
-    def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
+    def gradients(self, d_states: States, rows: Tensor | None = None) -> dict[str, Tensor]:
         """dL/d states S_0 for every parameter, from dL/d states of some rows or all; nothing at the start."""
         if not self._blocks:
             return {}
-        of_states = torch.cat(d_state, dim=1) if isinstance(d_state, (tuple, list)) else d_state
-        blocks = [torch.einsum("bo,bokf->kf", of_states, block) for block in self.of_rows(rows)]
-        return mapped_gradients(self._cell, blocks)
+        of_states = torch.cat(d_states, dim=1)
+        sums = iter([torch.einsum("bo,bokf->kf", of_states, block) for block in self.of_rows(rows)])
+        layers, found = layers_of(self._cell), dict[str, Tensor]()
+        for k, layer in enumerate(layers):
+            blocks = [next(sums) for _ in range(1 if layer.local_form().adds_up else 2)]
+            prefix = f"cells.{k}." if isinstance(self._cell, Stacked) else ""
+            found |= {f"{prefix}{name}": value for name, value in mapped_gradients(layer, blocks).items()}
+        return found
 
     @torch.no_grad()
-    def advance(self, slopes: Slopes) -> None:
-        """Go on to the end of a chunk."""
-        M, T, B, rows = slopes.of_x.shape
-        MN = M * slopes.h.shape[2]
-        products = _products(_jacobians(slopes))
-        after = []
-        for k, (slope, features) in enumerate(zip((slopes.of_x, slopes.of_h), slopes.features(), strict=False)):
-            added = self._spare[k] if self._spare else features.new_empty(B, MN, rows * features.shape[2])
-            of_steps = features.new_empty(T, MN, rows)
-            for b in range(B):  # a row at a time: what is worked on stays in the cache
-                _write_adjoints(products[1:, b], slope[:, :, b], out=of_steps)
-                torch.mm(of_steps.view(T, -1).T, features[:, b], out=added[b].view(MN * rows, -1))
-                if self._blocks:
-                    added[b].addmm_(products[0, b], self._blocks[k][b].view(MN, -1))
-            after.append(added)
-        self._spare = [block.view(B, MN, -1) for block in self._blocks]
-        self._blocks = [block.view(B, MN, rows, -1) for block in after]
+    def advance(self, chunk: Sequence[Slopes]) -> None:
+        """Go on to the end of a chunk, whose slopes are those of each cell of the stack."""
+        T, B, size, _ = (jacobians := _jacobians(chunk)).shape
+        products = _products(jacobians)
+        after: list[Tensor] = []
+        for slopes, seen in zip(chunk, _seen_from_the_end(products[1:], chunk), strict=True):
+            for slope, features in zip((slopes.of_x, slopes.of_h), slopes.features(), strict=False):
+                rows, k = slope.shape[3], len(after)
+                added = self._spare[k] if self._spare else features.new_empty(B, size, rows * features.shape[2])
+                of_steps = features.new_empty(T, size, rows)
+                for b in range(B):  # a row at a time: what is worked on stays in the cache
+                    _write_of_maps(seen[:, b], slope[:, :, b], out=of_steps)
+                    torch.mm(of_steps.view(T, -1).T, features[:, b], out=added[b].view(size * rows, -1))
+                    if self._blocks:
+                        added[b].addmm_(products[0, b], self._blocks[k][b].view(size, -1))
+                after.append(added)
+        self._spare = [block.view(B, size, -1) for block in self._blocks]
+        rows_of = [slopes.of_x.shape[3] for slopes in chunk for _ in slopes.features()]
+        self._blocks = [block.view(B, size, rows, -1) for block, rows in zip(after, rows_of, strict=True)]
 
 
-@torch.enable_grad()
-def mapped_gradients(cell: Cell, blocks: list[Tensor]) -> dict[str, Tensor]:
-    """Gradients of the cell's parameters from those of its maps by `Slopes.features`, `[K N, F]` each."""
-    weights = cell.local_form().weights
-    D, N = weights["input"].shape[1], weights["recurrent"].shape[1]
-    of_h = blocks[-1] if len(blocks) > 1 else blocks[0][:, D + 1 :]
-    raw = {"input": blocks[0][:, :D], "bias": blocks[0][:, D], "recurrent": of_h[:, :N]}
-    if "recurrent_bias" in weights:
-        raw["recurrent_bias"] = of_h[:, N]
-    names, parameters = zip(*cell.named_parameters(), strict=True)
-    effective = [weights[name] for name in raw]
-    found = torch.autograd.grad(effective, parameters, list(raw.values()), allow_unused=True)
-    return {name: gradient for name, gradient in zip(names, found, strict=True) if gradient is not None}
+def layers_of(cell: Cell) -> list[Cell]:
+    """The cells of a stack from the input upwards, or the cell itself."""
+    return list(cell.cells) if isinstance(cell, Stacked) else [cell]  # type: ignore[arg-type]
 
 
-def _jacobians(slopes: Slopes) -> Tensor:
-    """J_t = d states_t / d states_{t-1}, `[T, B, M N, M N]`; 0 where the state was reset before the step."""
-    M, T, B, rows = slopes.of_h.shape
-    N = slopes.h.shape[2]
-    K = rows // N
-    alive = slopes.alive.unsqueeze(2)
-    # through the maps to the first state: for each unit a product of its K slopes and its K rows of W_h
-    of_h = (slopes.of_h * alive).view(M * T * B, K, N).permute(2, 0, 1)
-    through_maps = torch.bmm(of_h, slopes.recurrent.view(K, N, N).transpose(0, 1)).view(N, M, T, B, N)
-    whole = slopes.h.new_zeros(T, B, M, N, M, N)
-    whole[:, :, :, :, 0] = through_maps.permute(2, 3, 1, 0, 4)
-    whole.diagonal(dim1=3, dim2=5).add_((slopes.of_states * alive).permute(2, 3, 0, 1, 4))  # and unit by unit
-    return whole.view(T, B, M * N, M * N)
+def _sizes(cell: Cell) -> tuple[int, int]:
+    """Numbers in the states of a row, and in the maps with their biases."""
+    weights, state = cell.local_form().weights, cell.initial_state(1)
+    states = len(state) if isinstance(state, (tuple, list)) else 1
+    return states * cell.hidden_size, sum(weight.numel() for weight in weights.values())
+
+
+def _jacobians(chunk: Sequence[Slopes]) -> Tensor:
+    """J_t = d states_t / d states_{t-1} of all cells, `[T, B, size, size]`; 0 where they were reset before the step."""
+    T, B = chunk[0].alive.shape
+    size, end = sum(slopes.states for slopes in chunk), 0
+    whole = chunk[0].h.new_zeros(T, B, size, size)
+    for k, slopes in enumerate(chunk):
+        own = slice(end, end + slopes.states)
+        whole[:, :, own, own] = _own_jacobians(slopes)
+        if k:  # what came before the step reaches an upper cell through the output of the one below
+            below, below_end = end - chunk[k - 1].states, end
+            outputs = slice(below, below + slopes.x.shape[2])
+            whole[:, :, own, :below_end] = (
+                _through(slopes, slopes.of_x, slopes.input) @ whole[:, :, outputs, :below_end]
+            )
+        end = own.stop
+    return whole
+
+
+def _own_jacobians(slopes: Slopes) -> Tensor:
+    """Those of one cell whose inputs are given, `[T, B, M N, M N]`."""
+    M, T, B, _ = slopes.of_h.shape
+    N, alive = slopes.h.shape[2], slopes.alive.unsqueeze(2)
+    own = slopes.h.new_zeros(T, B, M * N, M * N)
+    own[:, :, :, :N] = _through(slopes, slopes.of_h * alive, slopes.recurrent)
+    by_unit = own.view(T, B, M, N, M, N).diagonal(dim1=3, dim2=5)
+    by_unit.add_((slopes.of_states * alive).permute(2, 3, 0, 1, 4))
+    return own
+
+
+def _through(slopes: Slopes, slope: Tensor, weight: Tensor) -> Tensor:
+    """What slopes `[M, T, B, K N]` make of maps `[K N, F]`: d states / d features, `[T, B, M N, F]`."""
+    M, T, B, _ = slope.shape
+    K, N = slopes.maps, slopes.h.shape[2]
+    by_unit = slope.reshape(M * T * B, K, N).permute(2, 0, 1)  # for each unit a product of its K slopes and K rows
+    found = torch.bmm(by_unit, weight.view(K, N, -1).transpose(0, 1)).view(N, M, T, B, -1)
+    return found.permute(2, 3, 1, 0, 4).reshape(T, B, M * N, -1)
 
 
 def _products(jacobians: Tensor) -> Tensor:
-    """P_t = J_T ... J_{t+1} for t = 0 to T, `[T + 1, B, M N, M N]`."""
+    """P_t = J_T ... J_{t+1} for t = 0 to T, `[T + 1, B, size, size]`."""
     T, B, size, _ = jacobians.shape
     products = jacobians.new_empty(T + 1, B, size, size)
     products[T] = torch.eye(size, dtype=jacobians.dtype, device=jacobians.device)
@@ -236,17 +178,31 @@ def _products(jacobians: Tensor) -> Tensor:
     return products
 
 
-def _write_adjoints(products: Tensor, slope: Tensor, out: Tensor) -> None:
-    """Derivatives of the last states by the maps of all steps of a row, `[T, M N, K N]`.
+def _seen_from_the_end(products: Tensor, chunk: Sequence[Slopes]) -> list[Tensor]:
+    """For each cell d last states of all / d its states of a step, through those above as well, `[T, B, size, M N]`."""
+    ends = torch.tensor([slopes.states for slopes in chunk]).cumsum(0).tolist()
+    seen: list[Tensor] = []
+    for k in range(len(chunk) - 1, -1, -1):
+        own = products[:, :, :, ends[k] - chunk[k].states : ends[k]]
+        if seen:
+            above = chunk[k + 1]
+            own = own.clone()
+            own[:, :, :, : above.x.shape[2]] += seen[0] @ _through(above, above.of_x, above.input)
+        seen.insert(0, own)
+    return seen
+
+
+def _write_of_maps(seen: Tensor, slope: Tensor, out: Tensor) -> None:
+    """Derivatives of the last states by the maps of all steps of a row.
 
     Args:
-        products: P_t of these steps, `[T, M N, M N]`.
+        seen: by the states of these steps, `[T, size, M N]`.
         slope: d states_t / d maps_t `[M, T, K N]`, unit by unit.
-        out: where they are written.
+        out: where they are written, `[T, size, K N]`.
     """
     M, T, rows = slope.shape
-    N = products.shape[2] // M
-    by_state, by_map = products.unflatten(2, (M, 1, N)), out.view(T, M * N, rows // N, N)
-    torch.mul(by_state[:, :, 0], slope[0].reshape(T, 1, -1, N), out=by_map)
+    size, N = seen.shape[1], seen.shape[2] // M
+    by_map, of_maps = out.view(T, size, rows // N, N), slope.reshape(M, T, 1, rows // N, N)
+    torch.mul(seen[:, :, None, :N], of_maps[0], out=by_map)
     for m in range(1, M):
-        by_map.addcmul_(by_state[:, :, m], slope[m].reshape(T, 1, -1, N))
+        by_map.addcmul_(seen[:, :, None, m * N : (m + 1) * N], of_maps[m])

@@ -11,7 +11,7 @@ for each chunk:
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -19,11 +19,13 @@ from torch import Tensor
 from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
 
-from ..cells.cell import Cell, State
+from ..cells.cell import Cell, State, States
 from ..cells.elementwise import ElementwiseCell
+from ..cells.stacked import Stacked
 from .elementwise_sensitivity import ElementwiseSensitivity
-from .generic_sensitivity import GenericSensitivity, local_slopes, slopes_of_outputs
+from .generic_sensitivity import GenericSensitivity, layers_of
 from .own_past import OwnPastSensitivity, OwnPastSequence, weights_in_order
+from .slopes import local_slopes, slopes_of_outputs
 
 
 class GradientRule(ABC):
@@ -99,8 +101,8 @@ class Immediate(GradientRule):
 class Sensitivity(Protocol):
     """How the states that enter a chunk depend on the parameters."""
 
-    def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
-        """Gradients of parameters by name, from that of the entering state, of some rows or all."""
+    def gradients(self, d_states: States, rows: Tensor | None = None) -> dict[str, Tensor]:
+        """Gradients of parameters by name, from those of the entering states, of some rows or all."""
 
     def advance(self, chunk: Any) -> None:
         """Go on to the end of a chunk."""
@@ -126,7 +128,7 @@ class Carrying(GradientRule):
         super().__init__(cell, batch_size)
         self.sensitivity = self._new_sensitivity()
         self._pending: Any = None
-        self._entering: tuple[Tensor, ...] | None = None
+        self._entering: States | None = None
         self._rows: Tensor | None = None
 
     @abstractmethod
@@ -154,16 +156,19 @@ class Carrying(GradientRule):
         if self._pending is None:
             self._pending = chunk
         self._rows = rows
-        self._entering = entering if isinstance(entering, tuple) else (entering,)
+        self._entering = _flat(entering)
         return y, detached(last)
+
+    def fresh(self) -> Self:
+        """The same rule at the beginning."""
+        return type(self)(self.cell, self.batch_size)
 
     def add_carried(self) -> None:
         """See `GradientRule.add_carried`."""
         if self._entering is None or all(part.grad is None for part in self._entering):
             raise NeuroctlError("there is no gradient to complete: call unroll, and backward of a loss of its outputs")
-        d_state = tuple(torch.zeros_like(part) if part.grad is None else part.grad for part in self._entering)
-        whole = d_state if len(d_state) > 1 else d_state[0]
-        for name, gradient in self.sensitivity.gradients(whole, self._rows).items():
+        d_states = tuple(torch.zeros_like(part) if part.grad is None else part.grad for part in self._entering)
+        for name, gradient in self.sensitivity.gradients(d_states, self._rows).items():
             parameter = self.cell.get_parameter(name)
             parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         self._entering = None
@@ -200,16 +205,24 @@ class ElementwiseRTRL(Carrying):
 
 
 class GenericRTRL(Carrying):
-    """Exact real-time recurrent learning of any cell that has a `LocalForm`, at some cost."""
+    """Exact real-time recurrent learning of any cell that has a `LocalForm`, or of a stack of them, at some cost."""
 
     def _new_sensitivity(self) -> Sensitivity:
         return GenericSensitivity(self.cell, self.batch_size)
 
     def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
-        y, last = self.cell.unroll(x, state, first)
         if self._pending is not None:
-            return y, last, self._pending
-        return y, last, slopes_of_outputs(self.cell, x, state, first, y)
+            return *self.cell.unroll(x, state, first), self._pending
+        if not isinstance(self.cell, Stacked):
+            y, last = self.cell.unroll(x, state, first)
+            return y, last, [slopes_of_outputs(self.cell, x, state, first, y)]
+        lasts, chunk = [], []
+        for cell, entering in zip(layers_of(self.cell), state, strict=True):
+            y, last = cell.unroll(x, entering, first)
+            chunk.append(slopes_of_outputs(cell, x, entering, first, y))
+            lasts.append(last)
+            x = y
+        return x, tuple(lasts), chunk
 
 
 class OwnPast(Carrying):
@@ -227,6 +240,110 @@ class OwnPast(Carrying):
         return self.cell.output(h), last if len(last) > 1 else last[0], slopes
 
 
+class Layerwise(GradientRule):
+    """Exact within each cell of a stack; that a cell's past reached it through the ones below is left out.
+
+    A chunk carries the credit of a cell's own past only; within the chunk it goes through all cells. In chunks of one
+    step this is the rule of Zucchet et al. 2023 (arXiv 2305.15947) for layers of element-wise cells. Of a cell that
+    is no stack it is `rtrl`.
+    """
+
+    def __init__(self, cell: Cell, batch_size: int) -> None:
+        super().__init__(cell, batch_size)
+        self.rules = [_rtrl(layer, batch_size) for layer in layers_of(cell)]
+
+    def _states(self, state: State) -> States:
+        return tuple(state) if isinstance(self.cell, Stacked) else (state,)
+
+    def unroll(
+        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """See `GradientRule.unroll`."""
+        lasts = []
+        for rule, entering in zip(self.rules, self._states(state), strict=True):
+            x, last = rule.unroll(x, entering, first, rows)
+            lasts.append(last)
+        return x, tuple(lasts) if isinstance(self.cell, Stacked) else lasts[0]
+
+    @torch.no_grad()
+    def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
+        """See `GradientRule.prepare`."""
+        for rule, entering in zip(self.rules, self._states(state), strict=True):
+            rule.prepare(x, entering, first)
+            x, _ = rule.cell.unroll(x, entering, first)
+
+    def add_carried(self) -> None:
+        """See `GradientRule.add_carried`."""
+        for rule in self.rules:
+            rule.add_carried()
+
+    def advance(self) -> None:
+        """See `GradientRule.advance`."""
+        for rule in self.rules:
+            rule.advance()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `GradientRule.state_dict`."""
+        return {"rules": [rule.state_dict() for rule in self.rules]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `GradientRule.load_state_dict`."""
+        for rule, kept in zip(self.rules, state["rules"], strict=True):
+            rule.load_state_dict(kept)
+
+
+class Recomputed(GradientRule):
+    """A rule that carries as if parameters had always been those of now: a check of what stale sensitivities cost.
+
+    All chunks are kept, and for each gradient what is carried is formed anew from the first of them, states included.
+    So time and memory grow with the steps taken.
+
+    Args:
+        rule: the rule to check, which has seen nothing.
+    """
+
+    def __init__(self, rule: Carrying) -> None:
+        super().__init__(rule.cell, rule.batch_size)
+        self._rule, self._kept = rule, list[Any]()
+
+    def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
+        """See `GradientRule.prepare`."""
+        self._now = (x.detach(), detached(state), first)
+        self._rule.prepare(x, state, first)
+
+    def unroll(
+        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """See `GradientRule.unroll`."""
+        if rows is None:
+            self._now = (x.detach(), detached(state), first)
+        return self._rule.unroll(x, state, first, rows)
+
+    def add_carried(self) -> None:
+        """See `GradientRule.add_carried`."""
+        fresh = self._rule.fresh()
+        state = self._kept[0][1] if self._kept else None
+        with torch.no_grad():
+            for x, _, first in self._kept:
+                _, state = fresh.unroll(x, state, first)
+                fresh.advance()
+        self._rule.sensitivity = fresh.sensitivity
+        self._rule.add_carried()
+
+    def advance(self) -> None:
+        """See `GradientRule.advance`."""
+        self._rule.advance()
+        self._kept.append(self._now)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `GradientRule.state_dict`."""
+        raise NeuroctlError("recompute=True is a check that is not saved")
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `GradientRule.load_state_dict`."""
+        raise NeuroctlError("recompute=True is a check that is not saved")
+
+
 def _rtrl(cell: Cell, batch_size: int) -> GradientRule:
     return (ElementwiseRTRL if isinstance(cell, ElementwiseCell) else GenericRTRL)(cell, batch_size)
 
@@ -238,23 +355,47 @@ def _snap1(cell: Cell, batch_size: int) -> GradientRule:
 RULES: dict[str, Callable[[Cell, int], GradientRule]] = {
     "bptt": Truncated,
     "rtrl": _rtrl,
+    "layerwise": Layerwise,
     "snap1": _snap1,
     "immediate": Immediate,
 }
 """How to make a rule for a cell and a number of rows, by name."""
 
 
-def make_rule(name: str, cell: Cell, batch_size: int) -> GradientRule:
+def make_rule(name: str, cell: Cell, batch_size: int, recompute: bool = False) -> GradientRule:
     """The rule of this name.
 
+    Args:
+        name: of `RULES`.
+        cell: the recurrent cell.
+        batch_size: B, rows with a past of their own.
+        recompute: whether what is carried is formed anew for every gradient, see `Recomputed`; a check.
+
     Raises:
-        NeuroctlError: an unknown name, or a rule that is not defined for this cell.
+        NeuroctlError: an unknown name, a rule that is not defined for this cell, or nothing to recompute.
     """
     if name not in RULES:
         raise UnknownNameError("gradient rule", name, RULES)
     if not isinstance(cell, Cell):
         raise NeuroctlError(f"a gradient rule takes a cell; got {type(cell).__name__}")
-    return RULES[name](cell, batch_size)
+    try:
+        rule = RULES[name](cell, batch_size)
+    except NeuroctlError as error:
+        fitting = ", ".join(other for other in RULES if _fits(other, cell, batch_size))
+        raise NeuroctlError(f"gradient rule {name!r}: {error}; rules for this cell: {fitting}") from None
+    if not recompute:
+        return rule
+    if not isinstance(rule, Carrying):
+        raise NeuroctlError(f"gradient rule {name!r} has nothing to recompute: take 'rtrl' or 'snap1'")
+    return Recomputed(rule)
+
+
+def _fits(name: str, cell: Cell, batch_size: int) -> bool:
+    try:
+        RULES[name](cell, batch_size)
+    except NeuroctlError:
+        return False
+    return True
 
 
 def detached(state: State) -> State:
@@ -262,6 +403,10 @@ def detached(state: State) -> State:
     if isinstance(state, Tensor):
         return state.detach()
     return tuple(detached(part) for part in state)
+
+
+def _flat(state: State) -> States:
+    return (state,) if isinstance(state, Tensor) else tuple(tensor for part in state for tensor in _flat(part))
 
 
 def _leaves(state: State) -> State:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..cells.cell import Cell, LocalForm, State
-from .generic_sensitivity import Blocks, Slopes, mapped_gradients
+from ..cells.cell import Cell, LocalForm, States
+from .generic_sensitivity import Blocks
+from .slopes import Slopes, mapped_gradients
 
 NAMES = ("input", "bias", "recurrent", "recurrent_bias")
 
@@ -31,11 +32,11 @@ class OwnPastSensitivity(Blocks):
         super().__init__(cell)
 
     @torch.no_grad()
-    def gradients(self, d_state: State, rows: Tensor | None = None) -> dict[str, Tensor]:
+    def gradients(self, d_states: States, rows: Tensor | None = None) -> dict[str, Tensor]:
         """dL/d states S_0 for every parameter, from dL/d states of some rows or all; nothing at the start."""
         if not self._blocks:
             return {}
-        parts = torch.stack(d_state if isinstance(d_state, (tuple, list)) else (d_state,), dim=1)
+        parts = torch.stack(d_states, dim=1)
         sums = [torch.einsum("bmn,bmknf->knf", parts, block).flatten(0, 1) for block in self.of_rows(rows)]
         return mapped_gradients(self._cell, sums)
 
