@@ -18,7 +18,7 @@ from neuroctl.streams import pack_generator, stream, unpack_generator
 
 from .actor_critic_config import ActorCriticConfig
 from .encoders import StateEncoder
-from .heads import CategoricalHead
+from .heads import ContinuousHead
 from .learners.gradient_rules import GradientRule, make_rule
 from .learners.returns import Targets, generalised_advantages, vtrace
 from .policies import make_policy
@@ -53,8 +53,8 @@ class ActorCriticAgent(Agent):
             torch.manual_seed(seed)
             self.policy = make_policy(config, spaces, seed)
             self.critic = nn.Linear(self.policy.cell.output_size, 1)
-            if not isinstance(self.policy.head, CategoricalHead):
-                nn.init.constant_(self.policy.head.get_parameter("log_std"), float(np.log(config.initial_std)))
+            if isinstance(self.policy.head, ContinuousHead):
+                nn.init.constant_(self.policy.head.log_std, float(np.log(config.initial_std)))
         self.policy.to(self.device)
         self.critic.to(self.device)
         self._parameters = [*self.policy.parameters(), *self.critic.parameters()]
@@ -89,7 +89,7 @@ class ActorCriticAgent(Agent):
         output = self.policy.readout(y)
         if not self.learning:
             return self._array(head.mode(output))
-        drawn = head.draw(output, self._draw_noise(len(first)))
+        drawn = head.draw(output, self._tensor(head.noise(len(first), self._noise)))
         self._rollout.add(
             obs=np.asarray(obs),
             first=first,
@@ -98,12 +98,6 @@ class ActorCriticAgent(Agent):
             value=self._array(self.critic(y)[:, 0]),
         )
         return self._array(head.action(drawn))
-
-    def _draw_noise(self, rows: int) -> Tensor:
-        head = self.policy.head
-        if isinstance(head, CategoricalHead):
-            return self._tensor(self._noise.random(rows, np.float32))
-        return self._tensor(self._noise.standard_normal((rows, head.outputs), np.float32))
 
     @torch.no_grad()
     def observe(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroctl.errors import NeuroctlError
@@ -27,8 +29,12 @@ class Head(nn.Module, ABC):
         """The most probable action, `[..., A]` (no action axis when discrete)."""
 
     def sample(self, output: Tensor, noise: Tensor) -> Tensor:
-        """An action made from `noise`: standard normal `[..., A]`, or uniform in [0, 1) `[...]` when discrete."""
+        """An action made from noise; see `Head.noise`."""
         return self.action(self.draw(output, noise))
+
+    @abstractmethod
+    def noise(self, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """What `rows` actions are drawn with: standard normal `[rows, A]`, or uniform in [0, 1) where discrete."""
 
     @abstractmethod
     def draw(self, output: Tensor, noise: Tensor) -> Tensor:
@@ -55,7 +61,9 @@ class Head(nn.Module, ABC):
         """What cloning minimises, `[...]`."""
 
 
-class _Continuous(Head):
+class ContinuousHead(Head):
+    """Normal vectors that are brought into a bounded Box, with one learned deviation for each entry."""
+
     low: Tensor
     high: Tensor
 
@@ -72,6 +80,10 @@ class _Continuous(Head):
         """From [-1, 1] to [low, high]."""
         scaled = self.low + (self.high - self.low) * 0.5 * (unit.clamp(-1, 1) + 1)
         return scaled.clamp(self.low, self.high)  # rounding may go beyond a bound
+
+    def noise(self, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Standard normal `[rows, A]`."""
+        return rng.standard_normal((rows, self.outputs), np.float32)
 
     def draw(self, output: Tensor, noise: Tensor) -> Tensor:
         """Mean + std * noise, before clip or tanh."""
@@ -94,7 +106,7 @@ class _Continuous(Head):
         return (-0.5 * z * z - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
 
-class GaussianHead(_Continuous):
+class GaussianHead(ContinuousHead):
     """Normal in units where the action range is [-1, 1], one learned deviation per action; clipped to the range."""
 
     def mode(self, output: Tensor) -> Tensor:
@@ -114,7 +126,7 @@ class GaussianHead(_Continuous):
         return (output - self._unit(action)).square().sum(-1)
 
 
-class SquashedHead(_Continuous):
+class SquashedHead(ContinuousHead):
     """tanh of a normal (Haarnoja et al. 2018, arXiv 1801.01290): never outside the range."""
 
     def mode(self, output: Tensor) -> Tensor:
@@ -147,6 +159,10 @@ class CategoricalHead(Head):
         """The command with the largest output."""
         return output.argmax(-1) + self.start
 
+    def noise(self, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Uniform `[rows]`."""
+        return rng.random(rows, np.float32)
+
     def draw(self, output: Tensor, noise: Tensor) -> Tensor:
         """Inverse of the cumulative probability at `noise`."""
         cumulative = output.softmax(-1).cumsum(-1)
@@ -176,6 +192,57 @@ class CategoricalHead(Head):
         return -self.log_prob(output, action)
 
 
+class MultiCategoricalHead(Head):
+    """A softmax for each entry of a MultiDiscrete space, drawn independently."""
+
+    def __init__(self, space: spaces.MultiDiscrete) -> None:
+        super().__init__()
+        if space.nvec.ndim != 1:
+            raise NeuroctlError(f"discrete actions must be a number or a vector, got {space}")
+        starts = space.start.tolist()
+        entries = [spaces.Discrete(n, start=start) for n, start in zip(space.nvec.tolist(), starts, strict=True)]
+        self._heads = [CategoricalHead(entry) for entry in entries]
+        self.outputs = sum(head.outputs for head in self._heads)
+
+    def _parts(self, output: Tensor) -> Iterator[tuple[CategoricalHead, Tensor]]:
+        return zip(self._heads, torch.split(output, [head.outputs for head in self._heads], dim=-1), strict=True)
+
+    def mode(self, output: Tensor) -> Tensor:
+        """The command with the largest output, entry by entry."""
+        return torch.stack([head.mode(part) for head, part in self._parts(output)], dim=-1)
+
+    def noise(self, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Uniform `[rows, A]`."""
+        return rng.random((rows, len(self._heads)), np.float32)
+
+    def draw(self, output: Tensor, noise: Tensor) -> Tensor:
+        """As the categorical head, entry by entry."""
+        drawn = [head.draw(part, noise[..., k]) for k, (head, part) in enumerate(self._parts(output))]
+        return torch.stack(drawn, dim=-1)
+
+    def action(self, drawn: Tensor) -> Tensor:
+        """The commands with these numbers."""
+        return torch.stack([head.action(drawn[..., k]) for k, head in enumerate(self._heads)], dim=-1)
+
+    def drawn_log_prob(self, output: Tensor, drawn: Tensor) -> Tensor:
+        """Sum of log softmax over the entries."""
+        return self.log_prob(output, self.action(drawn))
+
+    def entropy(self, output: Tensor) -> Tensor:
+        """Sum over the entries."""
+        return torch.stack([head.entropy(part) for head, part in self._parts(output)]).sum(0)
+
+    def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
+        """Sum of log softmax over the entries."""
+        return torch.stack(
+            [head.log_prob(part, action[..., k]) for k, (head, part) in enumerate(self._parts(output))]
+        ).sum(0)
+
+    def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
+        """Cross entropy, summed over the entries."""
+        return -self.log_prob(output, action)
+
+
 def make_head(space: spaces.Space[object], kind: str | None = None) -> Head:
     """The head called `kind`, or the one that suits the action space.
 
@@ -184,8 +251,11 @@ def make_head(space: spaces.Space[object], kind: str | None = None) -> Head:
     """
     if isinstance(space, spaces.Discrete) and kind in (None, "categorical"):
         return CategoricalHead(space)
+    if isinstance(space, spaces.MultiDiscrete) and kind in (None, "categorical"):
+        return MultiCategoricalHead(space)
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and kind != "categorical":
         return SquashedHead(space) if kind == "squashed" else GaussianHead(space)
     raise NeuroctlError(
-        f"no {kind or ''} head for actions of {space}; Box has gaussian and squashed, Discrete categorical"
+        f"no {kind or ''} head for actions of {space}; Box has gaussian and squashed, Discrete and MultiDiscrete have "
+        "categorical"
     )

@@ -213,3 +213,19 @@ def test_more_parts_than_rows_and_rewards_that_are_not_finite_are_refused() -> N
                 np.zeros((1, 3), np.float32), np.array([np.nan]), np.zeros(1, np.bool_), np.zeros(1, np.bool_), {}
             )
             agent.update()
+
+
+def test_a_vector_of_commands_is_learned() -> None:
+    space = gym.spaces.MultiDiscrete([3, 2], start=[0, -1])
+    agent = agent_of(Spaces(BOX, space), learning_rate=1e-2, entropy_cost=0.0)
+    agent.begin(8, 0)
+    obs, never = np.ones((8, 3), np.float32), np.zeros(8, np.bool_)
+    for step in range(400):
+        action = agent.act(obs, never | (step == 0))
+        assert all(space.contains(row) for row in action)
+        reward = (action == [2, -1]).mean(axis=1)
+        agent.observe(obs, reward, never, never, {"final_obs": obs})
+        agent.update()
+    assert reward.mean() > 0.9
+    agent.learning = False
+    assert agent.act(obs, never).tolist() == [[2, -1]] * 8

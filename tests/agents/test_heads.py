@@ -9,11 +9,12 @@ from gymnasium import spaces
 from torch.distributions import Categorical, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
-from neuroctl.agents.heads import CategoricalHead, GaussianHead, SquashedHead, make_head
+from neuroctl.agents.heads import CategoricalHead, GaussianHead, MultiCategoricalHead, SquashedHead, make_head
 from neuroctl.errors import NeuroctlError
 
 BOX = spaces.Box(np.array([-1, 2, -0.3], np.float32), np.array([1, 5, 0.7], np.float32), dtype=np.float32, seed=0)
 DISCRETE = spaces.Discrete(5, start=-2)
+MULTI = spaces.MultiDiscrete([3, 2], start=[0, -1])
 
 
 def unit(action):
@@ -111,11 +112,41 @@ def test_discrete_samples_follow_the_probabilities_up_to_the_ends_of_the_noise()
     assert ends.tolist() == [-2, 2]
 
 
-@pytest.mark.parametrize("head", [GaussianHead(BOX), SquashedHead(BOX), CategoricalHead(DISCRETE)], ids=type)
+def test_entries_of_a_vector_of_commands_are_drawn_independently():
+    head = MultiCategoricalHead(MULTI)
+    output = torch.randn(5)
+    parts = [Categorical(logits=output[:3]), Categorical(logits=output[3:])]
+    noise = torch.as_tensor(head.noise(20000, np.random.default_rng(0)))
+    assert noise.shape == (20000, 2)
+    actions = head.sample(output.expand(20000, 5), noise)
+    assert all(MULTI.contains(action) for action in np.unique(actions.numpy(), axis=0))
+    for entry, command in ((0, 0), (0, 1), (0, 2), (1, -1), (1, 0)):
+        share = (actions[:, entry] == command).float().mean()
+        torch.testing.assert_close(share, parts[entry].probs[command + entry], atol=0.015, rtol=0)
+    both = ((actions[:, 0] == 2) & (actions[:, 1] == -1)).float().mean()
+    torch.testing.assert_close(both, parts[0].probs[2] * parts[1].probs[0], atol=0.015, rtol=0)
+    wanted = parts[0].log_prob(actions[:, 0]) + parts[1].log_prob(actions[:, 1] + 1)
+    torch.testing.assert_close(head.log_prob(output.expand(20000, 5), actions), wanted)
+    drawn = head.draw(output.expand(20000, 5), noise)
+    torch.testing.assert_close(head.drawn_log_prob(output.expand(20000, 5), drawn), wanted)
+    torch.testing.assert_close(head.entropy(output), parts[0].entropy() + parts[1].entropy())
+    assert head.mode(output).tolist() == [int(output[:3].argmax()), int(output[3:].argmax()) - 1]
+
+
+LABELS = {
+    CategoricalHead: torch.tensor([-2, 0, 2, 1, -1]),
+    MultiCategoricalHead: torch.tensor([[0, 0], [1, -1], [2, 0], [0, -1], [2, -1]]),
+}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [GaussianHead(BOX), SquashedHead(BOX), CategoricalHead(DISCRETE), MultiCategoricalHead(MULTI)],
+    ids=type,
+)
 def test_the_imitation_loss_is_least_where_the_mode_is_the_experts_action(head):
     output = torch.randn(5, head.outputs, requires_grad=True)
-    discrete = isinstance(head, CategoricalHead)
-    label = torch.tensor([-2, 0, 2, 1, -1]) if discrete else torch.tensor([-0.4, 4.4, 0.1]).expand(5, 3)
+    label = LABELS.get(type(head), torch.tensor([-0.4, 4.4, 0.1]).expand(5, 3))
     optimiser = torch.optim.Adam([output], lr=0.1)
     before = head.imitation_loss(output, label).mean().item()
     for _ in range(300):
@@ -140,7 +171,8 @@ def test_a_space_gets_the_head_that_suits_it():
     assert type(make_head(BOX)) is GaussianHead
     assert type(make_head(BOX, "squashed")) is SquashedHead
     assert type(make_head(DISCRETE)) is CategoricalHead
-    assert make_head(DISCRETE).outputs == 5 and make_head(BOX).outputs == 3
+    assert type(make_head(MULTI)) is MultiCategoricalHead
+    assert make_head(DISCRETE).outputs == make_head(MULTI).outputs == 5 and make_head(BOX).outputs == 3
 
 
 @pytest.mark.parametrize(
