@@ -68,12 +68,35 @@ class StateEncoder(nn.Module):
         return torch.tanh(self.linear(self.normaliser(obs)))
 
 
+class Unencoded(nn.Module):
+    """States `[D]` as they are, in the dtype of the policy.
+
+    Args:
+        size: D.
+    """
+
+    like: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("like", torch.zeros(()), persistent=False)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """States `[..., D]`."""
+        return obs.to(self.like.dtype)
+
+
 def make_encoder(space: spaces.Space[object], features: int) -> nn.Module:
-    """The encoder that fits an observation space.
+    """The encoder that fits an observation space; with 0 features the state goes through as it is.
 
     Raises:
         NeuroctlError: no encoder fits; says which spaces have one.
     """
+    if features == 0:
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise NeuroctlError(f"agent.features is 0: only a Box of 1 dimension goes unencoded, not {space}")
+        return Unencoded(space.shape[0])
     if isinstance(space, spaces.Box) and len(space.shape) in (2, 3):
         scale = 1 / 255 if space.dtype == "uint8" else 1.0
         return ImageEncoder(space.shape, features, scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import signature
 from typing import Any
 
@@ -15,7 +16,7 @@ from neuroctl.policy import Policy, State
 
 from .cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward, wired
 from .connectivity import LowRankSparse
-from .encoders import make_encoder
+from .encoders import Unencoded, make_encoder
 from .heads import Head, make_head
 from .policy_config import PolicyConfig
 from .wiring import Wiring
@@ -157,4 +158,6 @@ def make_policy(config: PolicyConfig, spaces: Spaces, seed: int) -> CellPolicy:
     """The policy of a configuration for an environment's spaces."""
     head = make_head(spaces.action, config.head)
     encoder = make_encoder(spaces.observation, config.features)
+    if isinstance(encoder, Unencoded):
+        config = replace(config, features=encoder.size)
     return CellPolicy(encoder, make_cell(config, seed, head.outputs), head)

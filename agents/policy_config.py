@@ -38,7 +38,7 @@ class PolicyConfig(AgentConfig):
     forget_bias: float | None = None
     """Mean forget bias of an elstm, spread from 0 to twice as much (see `ELSTM`); 0 when absent."""
     features: int = 64
-    """Outputs of the encoder below the cell."""
+    """Outputs of the encoder below the cell; 0 for no encoder: the cell sees the observed state as it is."""
     head: Literal["gaussian", "squashed", "categorical"] | None = None
     """Action distribution; when absent gaussian for continuous and categorical for discrete actions."""
 
@@ -52,7 +52,9 @@ class PolicyConfig(AgentConfig):
         ):
             if getattr(self, name) not in choices:
                 raise UnknownNameError(f"agent.{name}", str(getattr(self, name)), filter(None, choices))
-        self.check_counts("hidden_size", "features")
+        self.check_counts("hidden_size")
+        if self.features < 0:
+            raise NeuroctlError(f"agent.features must be >= 0, got {self.features}")
         for name in ("hidden_size", "features"):
             if getattr(self, name) > MOST_UNITS:
                 raise NeuroctlError(f"agent.{name} must be <= {MOST_UNITS}, got {getattr(self, name)}")

@@ -41,10 +41,12 @@ def play(agent: ActorCriticAgent, steps: int, seed: int = 0, B: int = 3) -> list
     return said
 
 
-@pytest.mark.parametrize("cell", ["elstm", "rtu", "gru", "cfc"])
-def test_its_gradient_sees_all_of_the_past(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cell", "features"), [("elstm", 5), ("rtu", 5), ("gru", 5), ("cfc", 5), ("elstm", 0)])
+def test_its_gradient_sees_all_of_the_past(cell: str, features: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the third rollout, of frozen parameters: that of the same loss by backpropagation from the first step on."""
-    agent = agent_of(Spaces(BOX, gym.spaces.Discrete(4)), cell=cell, gradient_clip=1e9, learning_rate=1e-30)
+    agent = agent_of(
+        Spaces(BOX, gym.spaces.Discrete(4)), cell=cell, features=features, gradient_clip=1e9, learning_rate=1e-30
+    )
     agent.policy.double()
     agent.critic.double()
     seen: dict[str, Any] = {"features": [], "first": [], "losses": []}

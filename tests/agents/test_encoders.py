@@ -68,6 +68,16 @@ def test_states_are_standardised_by_fixed_numbers_that_are_saved_with_the_parame
     assert {name for name, _ in encoder.named_parameters()} == {"linear.weight", "linear.bias"}
 
 
+def test_without_features_a_state_goes_through_as_it_is():
+    encoder = make_encoder(STATE, 0)
+    x = torch.randn(4, 5, *STATE.shape, dtype=torch.float64)
+    assert torch.equal(encoder.double()(x), x)
+    assert encoder.float()(x).dtype == torch.float32
+    assert not list(encoder.parameters())
+    with pytest.raises(NeuroctlError, match="features is 0: only a Box of 1 dimension goes unencoded, not Box"):
+        make_encoder(GREY, 0)
+
+
 @pytest.mark.parametrize("space", [STATE, GREY], ids=str)
 def test_float64_is_accepted_everywhere(space):
     encoder = make_encoder(space, 6).double()

@@ -35,10 +35,10 @@ def test_an_option_without_effect_is_an_error(options, message):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(n, 0) for n in ("hidden_size", "features", "sequence_length", "batch_size", "half_life")]
+    [(n, 0) for n in ("hidden_size", "sequence_length", "batch_size", "half_life")]
     + [("learning_rate", 0.0), ("learning_rate", float("nan")), ("gradient_clip", -1.0), ("burn_in", -1)]
     + [("rank", 0), ("rank", 65), ("sparsity", 1.0), ("sparsity", -0.1), ("memory_steps", 1)]
-    + [("hidden_size", 2**14 + 1), ("features", 10**9)],
+    + [("hidden_size", 2**14 + 1), ("features", 10**9), ("features", -1)],
 )
 def test_a_value_out_of_range_is_refused_by_name(name, value):
     with pytest.raises(NeuroctlError, match=f"agent.{name} must be .*, got {value}"):
