@@ -59,7 +59,7 @@ class ActorCriticAgent(Agent):
         self.critic.to(self.device)
         self._parameters = [*self.policy.parameters(), *self.critic.parameters()]
         self.optimiser: torch.optim.Optimizer = (
-            torch.optim.Adam(self._parameters, lr=config.learning_rate, eps=1e-5)
+            torch.optim.Adam(self._parameters, lr=config.learning_rate, eps=1e-5, fused=True)
             if config.optimiser == "adam"
             else torch.optim.RMSprop(self._parameters, lr=config.learning_rate, alpha=0.99, eps=0.01)
         )
@@ -147,6 +147,8 @@ class ActorCriticAgent(Agent):
             return {}
         steps = {name: self._tensor(array) for name, array in self._rollout.arrays().items()}
         steps |= {"continues": ~(steps["terminated"] | steps["truncated"]), "next_value": self._next_values(steps)}
+        if self.config.objective == "ppo":
+            steps |= self._generalised(steps)
         self._set_learning_rate()
         updates = [self._learn(steps, rows) for rows in self._parts(steps)]
         self._rule.advance()
@@ -219,10 +221,16 @@ class ActorCriticAgent(Agent):
         }
 
     def _targets(self, steps: dict[str, Tensor], log_ratio: Tensor) -> Targets:
+        if self.config.objective == "ppo":
+            return Targets(steps["target"], steps["advantage"])
         given = steps["reward"], steps["value"], steps["next_value"], steps["continues"]
-        if self.config.objective == "vtrace":
-            return vtrace(log_ratio, *given, discount=self.config.discount)
-        return generalised_advantages(*given, discount=self.config.discount, trace=self.config.of_ppo("trace"))
+        return vtrace(log_ratio, *given, discount=self.config.discount)
+
+    def _generalised(self, steps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What PPO learns towards, the same in all updates of a rollout."""
+        given = steps["reward"], steps["value"], steps["next_value"], steps["continues"]
+        found = generalised_advantages(*given, discount=self.config.discount, trace=self.config.of_ppo("trace"))
+        return {"target": found.values, "advantage": found.advantages}
 
     def _actor_loss(self, advantages: Tensor, log_prob: Tensor, log_ratio: Tensor) -> Tensor:
         if self.config.objective == "vtrace":
