@@ -14,3 +14,13 @@ for _name, _summary in (
     ("spore-lane", "lane following by synaptic sampling, event camera"),
 ):
     registry.presets.register(_name, f"neuroctl.launch.presets:{_name.replace('-', '_')}", _summary)
+for _name, _summary in (
+    ("rtrl-nonmatch", "delayed non-match to sample, actor-critic by exact gradients"),
+    ("rtrl-tmaze", "T-maze, likewise"),
+    ("rtrl-nparity", "parity, likewise"),
+    ("rtrl-watermaze", "water maze from its state, likewise"),
+    ("ppo-cartpole", "CartPole by PPO"),
+    ("ppo-pendulum", "Pendulum without velocities by PPO on an LSTM"),
+    ("ppo-reacher", "Gymnasium's Reacher by PPO"),
+):
+    registry.presets.register(_name, f"neuroctl.launch.memory_presets:{_name.replace('-', '_')}", _summary)

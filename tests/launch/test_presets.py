@@ -10,7 +10,16 @@ from neuroctl import registry
 from neuroctl.run import environment_spaces, make_agent
 
 LANE = ("lane-cfc", "lane-cfc-dense", "lane-lstm", "lane-mlp")
-NAMES = (*LANE, "arm-cfc", "ball-cfc", "spore-ball", "spore-ball-sums", "spore-lane")
+MEMORY = (
+    "rtrl-nonmatch",
+    "rtrl-tmaze",
+    "rtrl-nparity",
+    "rtrl-watermaze",
+    "ppo-cartpole",
+    "ppo-pendulum",
+    "ppo-reacher",
+)
+NAMES = (*LANE, "arm-cfc", "ball-cfc", "spore-ball", "spore-ball-sums", "spore-lane", *MEMORY)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,7 +54,7 @@ def test_the_presets_are_the_policies_that_are_compared():
 
 
 def test_every_preset_is_registered_under_its_functions_name():
-    presets = import_module("neuroctl.launch.presets")
     for name in NAMES:
+        presets = import_module(f"neuroctl.launch.{'memory_presets' if name in MEMORY else 'presets'}")
         assert registry.presets.load(name) is getattr(presets, name.replace("-", "_"))
         assert registry.presets.entries[name].summary

@@ -1,0 +1,92 @@
+"""Experiments with memory tasks and an actor-critic; see `presets`."""
+
+from dataclasses import replace
+from typing import Any
+
+from neuroctl.agents.actor_critic_config import ActorCriticConfig
+from neuroctl.config import EnvConfig, TrainConfig
+from neuroctl.envs.config import (
+    ClassicControlConfig,
+    GymnasiumTaskConfig,
+    NonMatchConfig,
+    NParityConfig,
+    TMazeConfig,
+    WaterMazeConfig,
+)
+
+ROWS = 64
+"""Environments that step together."""
+MILLION = 1_000_000
+
+
+def _memory(preset: str, env: EnvConfig, environment_steps: int, **options: Any) -> TrainConfig:
+    """Exact gradients of an element-wise LSTM that sees the observation itself, in rollouts of 5 steps."""
+    agent = ActorCriticConfig(
+        cell="elstm", gradient="rtrl", features=0, forget_bias=2.0, rollout_length=5, learning_rate=2e-3
+    )
+    steps = environment_steps // ROWS
+    return TrainConfig(
+        env=env,
+        agent=replace(agent, **options),
+        preset=preset,
+        num_envs=ROWS,
+        steps=steps,
+        log_every=steps // 50,
+        checkpoint_every=steps // 5,
+    )
+
+
+def rtrl_nonmatch() -> TrainConfig:
+    """Delayed non-match to sample, with distractors and random delays of up to 20 steps."""
+    return _memory("rtrl-nonmatch", NonMatchConfig(), 2 * MILLION)
+
+
+def rtrl_tmaze() -> TrainConfig:
+    """A T-maze whose cue was shown 50 steps ago."""
+    return _memory("rtrl-tmaze", TMazeConfig(), 2 * MILLION)
+
+
+def rtrl_nparity() -> TrainConfig:
+    """Parity of 8 bits that were seen one by one."""
+    return _memory("rtrl-nparity", NParityConfig(), 2 * MILLION)
+
+
+def rtrl_watermaze() -> TrainConfig:
+    """Morris water maze from its state: where the platform was found must be remembered for the next trials."""
+    env = WaterMazeConfig(discrete_actions=True, last_reward=True)
+    return _memory("rtrl-watermaze", env, 5 * MILLION, features=64, rollout_length=10, hidden_size=128)
+
+
+def _ppo(preset: str, env: EnvConfig, environment_steps: int, rows: int, **options: Any) -> TrainConfig:
+    agent = ActorCriticConfig(
+        objective="ppo", gradient="bptt", cell="mlp", learning_rate=3e-4, entropy_cost=0.0, gradient_clip=0.5
+    )
+    steps = environment_steps // rows
+    return TrainConfig(
+        env=env,
+        agent=replace(agent, **options),
+        preset=preset,
+        num_envs=rows,
+        steps=steps,
+        log_every=steps // 50,
+        checkpoint_every=steps // 5,
+    )
+
+
+def ppo_cartpole() -> TrainConfig:
+    """CartPole by PPO, without memory."""
+    options = {"rollout_length": 32, "epochs": 10, "minibatches": 1, "discount": 0.98, "trace": 0.8}
+    return _ppo("ppo-cartpole", ClassicControlConfig(id="neuroctl/CartPole-v1"), 100_000, 8, **options)
+
+
+def ppo_pendulum() -> TrainConfig:
+    """Pendulum without velocities by PPO on an LSTM."""
+    options = {"cell": "lstm", "rollout_length": 100, "epochs": 10, "minibatches": 4, "discount": 0.9}
+    env = ClassicControlConfig(id="neuroctl/Pendulum-v1", observe_velocity=False)
+    return _ppo("ppo-pendulum", env, 500_000, 16, learning_rate=1e-3, rewards="normalise", **options)
+
+
+def ppo_reacher() -> TrainConfig:
+    """Gymnasium's Reacher by PPO, without memory."""
+    options = {"rollout_length": 250, "epochs": 10, "minibatches": 4, "discount": 0.9}
+    return _ppo("ppo-reacher", GymnasiumTaskConfig(id="neuroctl/Reacher-v5"), MILLION, 8, **options)

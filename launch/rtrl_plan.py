@@ -1,0 +1,130 @@
+"""What launch/study_rtrl.py trains, and where it keeps what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from neuroctl.config import TrainConfig
+from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.launch import memory_presets
+
+Task = Literal["nonmatch", "tmaze", "nparity", "watermaze"]
+
+
+class TaskPlan(NamedTuple):
+    """A task and how it is judged."""
+
+    title: str
+    preset: Callable[[], TrainConfig]
+    measure: str
+    """Field of metrics.jsonl."""
+    threshold: float
+    """Of the measure."""
+    forgetful: float
+    """The measure of an agent without memory: chance, or in the maze the expert's that searches every time."""
+
+
+TASKS: dict[Task, TaskPlan] = {
+    "nonmatch": TaskPlan(
+        "Delayed non-match to sample, delays of 10 to 20 steps", memory_presets.rtrl_nonmatch, "success", 0.9, 0.5
+    ),
+    "tmaze": TaskPlan("T-maze, 50 cells", memory_presets.rtrl_tmaze, "success", 0.9, 0.5),
+    "nparity": TaskPlan("Parity of 8 bits", memory_presets.rtrl_nparity, "success", 0.9, 0.5),
+    "watermaze": TaskPlan("Water maze, state", memory_presets.rtrl_watermaze, "return", 6.0, 2.6),
+}
+CFC = {"cell": "cfc", "rank": 8, "sparsity": 0.5, "hidden_size": 32, "forget_bias": None, "memory_steps": 20}
+METHODS: dict[str, dict[str, Any]] = {
+    "rtrl": {},
+    "rtrl, RTU": {"cell": "rtu", "forget_bias": None},
+    "bptt": {"gradient": "bptt"},
+    "immediate": {"gradient": "immediate"},
+    "feed-forward": {"cell": "mlp", "gradient": "bptt", "forget_bias": None},
+    "rtrl, CfC": CFC,
+    "bptt, CfC": {**CFC, "gradient": "bptt"},
+}
+"""Changes of a preset's agent. The first five are compared everywhere, the CfC where it is asked for."""
+COMPARED = ("rtrl", "rtrl, RTU", "bptt", "immediate", "feed-forward")
+LEARNING_RATES = (5e-4, 2e-3, 5e-3)
+"""Tried for every method on the tuning seeds, of which there are as many for each."""
+TUNING_SEEDS = (11, 12)
+TUNED: Mapping[tuple[Task, str], float] = {}
+"""Learning rate that did best on the tuning seeds; that of the preset otherwise."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train actor-critics by exact, truncated and immediate gradients; write docs/results/rtrl.md."""
+
+    out: Path = Path("runs/study_rtrl")
+    """Cache: runs."""
+    results: Path = Path("docs/results")
+    """Where tables and figures are written."""
+    tasks: tuple[Task, ...] = ("nonmatch",)
+    """Tasks to run."""
+    methods: tuple[str, ...] = COMPARED
+    """Methods to run."""
+    rollouts: tuple[int, ...] = (5,)
+    """Rollout lengths, steps."""
+    seeds: tuple[int, ...] = field(default=tuple(range(100, 110)))
+    """Root seeds."""
+    tune: bool = False
+    """Every learning rate on the tuning seeds instead."""
+    what: Literal["all", "table"] = "all"
+    """Train, or only write the tables from the cache."""
+
+    def __post_init__(self) -> None:
+        """Refuse methods that do not exist and rollouts without a step."""
+        for name in self.methods:
+            if name not in METHODS:
+                raise UnknownNameError("method", name, METHODS)
+        if any(length < 1 for length in self.rollouts):
+            raise NeuroctlError(f"rollouts are {self.rollouts}; allowed: from 1 step on")
+        if set(self.seeds) & set(TUNING_SEEDS):
+            raise NeuroctlError(f"seeds {TUNING_SEEDS} are for tuning (--tune True); choose others")
+
+
+class Cell(NamedTuple):
+    """A run."""
+
+    task: Task
+    method: str
+    rollout: int
+    learning_rate: float
+    seed: int
+
+
+def cells(options: Arguments) -> Iterator[Cell]:
+    """What is asked for."""
+    seeds = TUNING_SEEDS if options.tune else options.seeds
+    for seed, task, method, rollout in product(seeds, options.tasks, options.methods, options.rollouts):
+        rates = LEARNING_RATES if options.tune else (learning_rate(task, method),)
+        for rate in rates:
+            yield Cell(task, method, rollout, rate, seed)
+
+
+def learning_rate(task: Task, method: str) -> float:
+    """The one with which a method is published."""
+    made: Any = TASKS[task].preset()
+    return TUNED.get((task, method), made.agent.learning_rate)
+
+
+def config(cell: Cell) -> TrainConfig:
+    """The task's preset with another method."""
+    made: Any = TASKS[cell.task].preset()
+    agent = replace(made.agent, **METHODS[cell.method], rollout_length=cell.rollout, learning_rate=cell.learning_rate)
+    found: TrainConfig = replace(made, agent=agent, seed=cell.seed, keep_checkpoints=1)
+    return found
+
+
+def method_folder(method: str) -> str:
+    """A method's name as part of a path."""
+    return method.replace(", ", "-")
+
+
+def folder(out: Path, cell: Cell) -> Path:
+    """Where a run is kept."""
+    return out / cell.task / f"{method_folder(cell.method)}-M{cell.rollout}-lr{cell.learning_rate:g}-s{cell.seed}"

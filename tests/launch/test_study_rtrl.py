@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuroctl.errors import NeuroctlError
+from neuroctl.launch import memory_presets
+from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, cells, config, folder
+from neuroctl.launch.rtrl_tables import Outcome, outcomes, table
+from neuroctl.launch.study_rtrl import main
+from neuroctl.run import Run
+
+
+def test_what_is_asked_for_is_trained_once_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(memory_presets, "MILLION", 4000)
+    asked = [f"--out={tmp_path / 'cache'}", f"--results={tmp_path / 'results'}", "--methods", "rtrl", "rtrl, CfC"]
+    assert main([*asked, "--what", "table"]) == 0
+    assert capsys.readouterr().out == "nothing trained yet\n"
+    assert main([*asked, "--seeds", "5", "6"]) == 0
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("metrics.jsonl")}
+    assert len(kept) == 4
+    text = (tmp_path / "results/rtrl.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "| 5 | " in line]
+    assert [(row[0], row[3]) for row in rows] == [("rtrl", "2"), ("rtrl, CfC", "2")]
+    found = outcomes(tmp_path / "cache", tuning=False)
+    finals = [run.final for run in found["nonmatch", "rtrl", 5, 2e-3]]
+    assert float(rows[0][4].split()[0]) == pytest.approx(np.mean(finals), abs=1e-3)
+    assert (tmp_path / "results/rtrl_nonmatch.png").stat().st_size > 5000
+    assert main([*asked, "--seeds", "5", "6"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("metrics.jsonl")} == kept
+
+
+def outcome(tmp_path: Path, name: str, values: list[float], seed: int = 5) -> Path:
+    """A run as training leaves it, with these figures in equal stretches."""
+    options = Arguments(seeds=(5,)) if seed == 5 else Arguments(tune=True)
+    (cell,) = (c for c in cells(options) if c.method == name and c.seed == seed and c.learning_rate == 2e-3)
+    made = config(cell)
+    path = folder(tmp_path, cell)
+    Run.create(made, path)
+    ends = np.linspace(0, made.steps, len(values) + 1)[1:].astype(int).tolist()
+    lines = [
+        {"step": end, "episode/success": value, "time_s": 2.0 * k + 2}
+        for k, (end, value) in enumerate(zip(ends, values, strict=True))
+    ]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_figures_of_a_run(tmp_path: Path) -> None:
+    run = Outcome(outcome(tmp_path, "rtrl", [0.5] * 15 + [0.92, 0.7] + [0.95, 0.97, 0.99]), "success")
+    assert run.budget == 2_000_000
+    assert run.final == pytest.approx(0.98)  # of the last two of twenty
+    assert run.steps_to(0.9) == 1_600_000
+    assert run.steps_to(0.999) == np.inf
+    assert run.finished
+
+
+def test_runs_that_never_were_above_the_threshold_are_counted(tmp_path: Path) -> None:
+    outcome(tmp_path, "rtrl", [0.95] * 10)
+    outcome(tmp_path, "bptt", [0.5] * 10)
+    outcome(tmp_path, "rtrl", [0.1] * 10, seed=TUNING_SEEDS[0])
+    found = outcomes(tmp_path, tuning=False)
+    rows = {line.split(" | ")[0].strip("| "): line for line in table(found, "nonmatch")}
+    assert "| 0.950 (0.950 to 0.950) | 200 k | 1 of 1 | 100000 |" in rows["rtrl"]
+    assert "| 0.500 (0.500 to 0.500) | > 2000 k | 0 of 1 |" in rows["bptt"]
+    assert [key[1] for key in outcomes(tmp_path, tuning=True)] == ["rtrl"]
+
+
+def test_every_method_is_an_experiment_of_every_task() -> None:
+    for task in TASKS:
+        options = Arguments(tasks=(task,), methods=tuple(METHODS), seeds=(1,), rollouts=(10,))
+        agents: list[Any] = [config(cell).agent for cell in cells(options)]
+        assert len(agents) == len(set(agents)) == len(METHODS)
+        assert {agent.rollout_length for agent in agents} == {10}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"methods": ("rtlr",)}, "unknown method 'rtlr'; did you mean 'rtrl'"),
+        ({"rollouts": (5, 0)}, r"rollouts are \(5, 0\); allowed: from 1 step on"),
+        ({"seeds": (11,)}, "are for tuning"),
+    ],
+)
+def test_what_does_not_exist_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(NeuroctlError, match=message):
+        Arguments(**options)
