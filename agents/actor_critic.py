@@ -203,6 +203,8 @@ class ActorCriticAgent(Agent):
         critic = 0.5 * (targets.values - value).square().mean()
         entropy = self.policy.head.entropy(output).mean()
         loss = actor + self.config.value_cost * critic - self.config.entropy_cost * entropy
+        if self.config.loss == "sum":
+            loss = loss * log_prob.numel()
         if not loss.isfinite():
             raise NonFiniteError(f"the loss is {loss.item()} in update {self.updates}")
         self.optimiser.zero_grad(set_to_none=True)

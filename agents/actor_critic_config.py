@@ -9,12 +9,13 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 
 from .policy_config import PolicyConfig
 
-GRADIENTS = ("rtrl", "bptt", "snap1", "immediate")
+GRADIENTS = ("rtrl", "layerwise", "bptt", "snap1", "immediate")
 CHOICES = {
     "gradient": GRADIENTS,
     "objective": ("vtrace", "ppo"),
     "optimiser": ("adam", "rmsprop"),
     "rewards": ("raw", "clip", "normalise"),
+    "loss": ("mean", "sum"),
 }
 PPO_ONLY = {"trace": 0.95, "epochs": 4, "minibatches": 4, "ratio_clip": 0.2}
 """Options of PPO and their values when absent."""
@@ -28,9 +29,9 @@ class ActorCriticConfig(PolicyConfig):
     """Registered name of the agent."""
     cell: str = "elstm"
     """Recurrent cell by name; see `neuroctl list`."""
-    gradient: Literal["rtrl", "bptt", "snap1", "immediate"] = "rtrl"
-    """How far back the gradient of the cell sees: all of the past (rtrl), the rollout (bptt), each unit's own past
-    (snap1), or the step (immediate)."""
+    gradient: Literal["rtrl", "layerwise", "bptt", "snap1", "immediate"] = "rtrl"
+    """How far back the gradient of the cell sees: all of the past (rtrl), of several layers each its own (layerwise),
+    the rollout (bptt), each unit's own past (snap1), or the step (immediate)."""
     objective: Literal["vtrace", "ppo"] = "vtrace"
     """Advantage actor-critic with V-trace returns, one update for a rollout; or PPO, several."""
     rollout_length: int = 10
@@ -51,6 +52,9 @@ class ActorCriticConfig(PolicyConfig):
     """Step size at the start."""
     anneal_updates: int | None = None
     """Rollouts after which the learning rate has sunk to 0, linearly; constant when absent."""
+    loss: Literal["mean", "sum"] = "mean"
+    """Over the steps and rows of an update; a sum, as in IMPALA, changes what gradient_clip and the 0.01 of RMSprop
+    mean."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient of all parameters."""
     value_cost: float = 0.5

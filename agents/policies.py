@@ -13,8 +13,9 @@ from neuroctl import registry
 from neuroctl.contracts import Spaces
 from neuroctl.errors import NeuroctlError
 from neuroctl.policy import Policy, State
+from neuroctl.streams import derive_seed
 
-from .cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward, wired
+from .cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward, Stacked, wired
 from .connectivity import LowRankSparse
 from .encoders import Unencoded, make_encoder
 from .heads import Head, make_head
@@ -148,7 +149,11 @@ def make_cell(config: PolicyConfig, seed: int, outputs: int) -> Cell:
     """
     make = registry.cells.load(config.cell)
     options = {"outputs": outputs} if "outputs" in signature(make).parameters else {}
-    cell: Cell = make(config, seed, **options)
+    cells: list[Cell] = [make(config, seed, **options)]
+    for layer in range(1, config.layers):
+        above = replace(config, features=cells[-1].output_size)
+        cells.append(make(above, derive_seed(seed, f"layer {layer}"), **options))
+    cell = cells[0] if config.layers == 1 else Stacked(cells)
     if config.memory_steps is not None:
         cell.remember(config.memory_steps)
     return cell

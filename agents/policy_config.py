@@ -24,6 +24,8 @@ class PolicyConfig(AgentConfig):
     (units that see their own past only), mlp (no memory beyond its frame_stack), or a registered one."""
     hidden_size: int = 64
     """Units of the cell."""
+    layers: int = 1
+    """Cells on top of each other, of these units each."""
     rank: int | None = None
     """Rank of the recurrent weights before masking; full when absent."""
     sparsity: float | None = None
@@ -52,7 +54,9 @@ class PolicyConfig(AgentConfig):
         ):
             if getattr(self, name) not in choices:
                 raise UnknownNameError(f"agent.{name}", str(getattr(self, name)), filter(None, choices))
-        self.check_counts("hidden_size")
+        self.check_counts("hidden_size", "layers")
+        if self.layers > 1 and self.cell in ("ncp", "mlp"):
+            raise NeuroctlError(f"agent.layers must be 1 with cell {self.cell!r}, got {self.layers}")
         if self.features < 0:
             raise NeuroctlError(f"agent.features must be >= 0, got {self.features}")
         for name in ("hidden_size", "features"):

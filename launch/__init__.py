@@ -19,6 +19,7 @@ for _name, _summary in (
     ("rtrl-tmaze", "T-maze, likewise"),
     ("rtrl-nparity", "parity, likewise"),
     ("rtrl-watermaze", "water maze from its state, likewise"),
+    ("rtrl-watermaze-impala", "water maze from the retina, with the values of the published IMPALA"),
     ("ppo-cartpole", "CartPole by PPO"),
     ("ppo-pendulum", "Pendulum without velocities by PPO on an LSTM"),
     ("ppo-reacher", "Gymnasium's Reacher by PPO"),

@@ -41,11 +41,18 @@ def play(agent: ActorCriticAgent, steps: int, seed: int = 0, B: int = 3) -> list
     return said
 
 
-@pytest.mark.parametrize(("cell", "features"), [("elstm", 5), ("rtu", 5), ("gru", 5), ("cfc", 5), ("elstm", 0)])
+@pytest.mark.parametrize(
+    ("cell", "features"), [("elstm", 5), ("rtu", 5), ("gru", 5), ("cfc", 5), ("elstm", 0), ("2 gru", 5)]
+)
 def test_its_gradient_sees_all_of_the_past(cell: str, features: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the third rollout, of frozen parameters: that of the same loss by backpropagation from the first step on."""
     agent = agent_of(
-        Spaces(BOX, gym.spaces.Discrete(4)), cell=cell, features=features, gradient_clip=1e9, learning_rate=1e-30
+        Spaces(BOX, gym.spaces.Discrete(4)),
+        cell=cell.rsplit(maxsplit=1)[-1],
+        layers=len(cell.split()),
+        features=features,
+        gradient_clip=1e9,
+        learning_rate=1e-30,
     )
     agent.policy.double()
     agent.critic.double()
@@ -100,8 +107,19 @@ def test_the_same_seed_gives_the_same_bits(objective: str, space: Any, gradient:
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+TWO_LAYERS = {"cell": "lstm", "layers": 2, "objective": "ppo"}
+
+
 @pytest.mark.parametrize(
-    "options", [{}, {"objective": "ppo", "rewards": "normalise"}, {"cell": "gru"}, {"cell": "rtu"}]
+    "options",
+    [
+        {},
+        {"objective": "ppo", "rewards": "normalise"},
+        {"cell": "gru"},
+        {"cell": "rtu"},
+        TWO_LAYERS,
+        {"layers": 2, "gradient": "layerwise", "objective": "ppo"},
+    ],
 )
 @pytest.mark.parametrize("when", [8, 10])
 def test_it_goes_on_with_the_same_bits_from_the_middle_of_a_rollout(options: dict[str, Any], when: int) -> None:
@@ -169,6 +187,14 @@ def test_a_time_limit_is_bootstrapped_from_the_last_observation(monkeypatch: pyt
     assert seen["continues"].tolist() == [[False, False, True], [True, True, True]]
 
 
+def test_a_summed_loss_has_the_gradient_of_so_many_means() -> None:
+    norms = []
+    for loss in ("mean", "sum"):
+        agent = agent_of(Spaces(BOX, gym.spaces.Discrete(4)), loss=loss, gradient_clip=1e9)
+        norms.append(play(agent, 4)[-1]["gradient_norm"])
+    assert norms[1] == pytest.approx(4 * 3 * norms[0], rel=1e-5)
+
+
 def test_rewards_are_scaled_by_the_deviation_of_returns() -> None:
     rng, scale, gamma = np.random.default_rng(0), ReturnScale(0.9), 0.9
     scale.begin(2)
@@ -192,6 +218,8 @@ def test_rewards_are_scaled_by_the_deviation_of_returns() -> None:
         ({"discount": 1.5}, "agent.discount must be >= 0 and <= 1, got 1.5"),
         ({"learning_rate": 0.0}, "agent.learning_rate must be > 0 and finite, got 0"),
         ({"entropy_cost": float("nan")}, "agent.entropy_cost must be >= 0 and finite, got nan"),
+        ({"layers": 2}, "the ELSTM is not made of .* rules for this cell: bptt, layerwise, immediate"),
+        ({"layers": 2, "cell": "mlp"}, "agent.layers must be 1 with cell 'mlp', got 2"),
         ({"cell": "ltc"}, "the LTC is not made of affine maps"),
         ({"cell": "gru", "hidden_size": 900}, "GiB of sensitivities"),
         ({"cell": "gru", "forget_bias": 1.0}, "agent.forget_bias has no effect with cell 'gru'"),

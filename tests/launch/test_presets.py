@@ -15,6 +15,7 @@ MEMORY = (
     "rtrl-tmaze",
     "rtrl-nparity",
     "rtrl-watermaze",
+    "rtrl-watermaze-impala",
     "ppo-cartpole",
     "ppo-pendulum",
     "ppo-reacher",
