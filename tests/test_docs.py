@@ -110,6 +110,19 @@ def test_every_block_about_memory_tasks_runs(workspace, capsys):
     assert info["final_info"]["success"][info["_final_info"]].all() and scope["obs"].shape == (64, 8)
 
 
+def test_every_block_about_exact_gradients_runs(workspace, capsys):
+    scope: dict[str, Any] = {}
+    for language, text in blocks(ROOT / "docs/rtrl.md"):
+        if language == "python":
+            exec(compile(text, "rtrl.md", "exec"), scope)
+        for command in text.splitlines() if language == "console" else ():
+            words = [{"400": "2"}.get(word, word) for word in shlex.split(command)[1:]]
+            words += ["--steps", "20", "--num-envs", "2"] if words[0] == "train" else []
+            assert cli.main(words) == 0, f"{command}\n{capsys.readouterr().err}"
+    assert all((scope["truncated"][name] - value).norm() > 1e-3 for name, value in scope["exact"].items())
+    assert np.mean(scope["rewards"][-100:]) > 0.8
+
+
 def test_every_block_about_spore_runs(workspace, capsys):
     scope: dict[str, Any] = {}
     for language, text in blocks(ROOT / "docs/spore.md"):
