@@ -21,7 +21,8 @@ for _name, _summary in (
     ("rtrl-watermaze", "water maze from its state, likewise"),
     ("rtrl-watermaze-impala", "water maze from the retina, with the values of the published IMPALA"),
     ("ppo-cartpole", "CartPole by PPO"),
-    ("ppo-pendulum", "Pendulum without velocities by PPO on an LSTM"),
+    ("ppo-pendulum", "Pendulum by PPO"),
+    ("ppo-pendulum-hidden", "Pendulum without velocities by PPO on an LSTM"),
     ("ppo-reacher", "Gymnasium's Reacher by PPO"),
 ):
     registry.presets.register(_name, f"neuroctl.launch.memory_presets:{_name.replace('-', '_')}", _summary)

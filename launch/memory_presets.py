@@ -115,13 +115,19 @@ def ppo_cartpole() -> TrainConfig:
 
 
 def ppo_pendulum() -> TrainConfig:
+    """Pendulum by PPO, without memory."""
+    options = {"rollout_length": 64, "epochs": 10, "minibatches": 64, "discount": 0.9, "learning_rate": 1e-3}
+    return _ppo("ppo-pendulum", ClassicControlConfig(id="neuroctl/Pendulum-v1"), 200_000, 64, **options)
+
+
+def ppo_pendulum_hidden() -> TrainConfig:
     """Pendulum without velocities by PPO on an LSTM."""
     options = {"cell": "lstm", "rollout_length": 200, "epochs": 10, "minibatches": 4, "discount": 0.9}
     env = ClassicControlConfig(id="neuroctl/Pendulum-v1", observe_velocity=False)
-    return _ppo("ppo-pendulum", env, 500_000, 16, rewards="normalise", **options)
+    return _ppo("ppo-pendulum-hidden", env, 500_000, 16, rewards="normalise", **options)
 
 
 def ppo_reacher() -> TrainConfig:
     """Gymnasium's Reacher by PPO, without memory."""
-    options = {"rollout_length": 250, "epochs": 10, "minibatches": 4, "discount": 0.9}
-    return _ppo("ppo-reacher", GymnasiumTaskConfig(id="neuroctl/Reacher-v5"), MILLION, 8, **options)
+    options = {"rollout_length": 64, "epochs": 10, "minibatches": 32}
+    return _ppo("ppo-reacher", GymnasiumTaskConfig(id="neuroctl/Reacher-v5"), 500_000, 32, **options)

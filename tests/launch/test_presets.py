@@ -18,6 +18,7 @@ MEMORY = (
     "rtrl-watermaze-impala",
     "ppo-cartpole",
     "ppo-pendulum",
+    "ppo-pendulum-hidden",
     "ppo-reacher",
 )
 NAMES = (*LANE, "arm-cfc", "ball-cfc", "spore-ball", "spore-ball-sums", "spore-lane", *MEMORY)
