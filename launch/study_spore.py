@@ -53,10 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _play_frozen(options: Arguments, task: Task, name: str, evaluation: str) -> None:
     """What every agent does with frozen synapses, at every checkpoint or at the last one."""
     path = options.evaluation(task, name, evaluation)
-    if path.exists():
-        return
     run, results = Run(options.folder(task, name)), {}
     every, last = run.config.checkpoint_every, run.config.steps
+    if path.exists() and path.stat().st_mtime_ns >= run.checkpoints.path(last).stat().st_mtime_ns:  # of these agents
+        return
     repeated = evaluation == next(iter(EVALUATIONS[task]))
     for step in range(every, last + 1, every) if repeated else (last,):
         _, trees = run.checkpoints.load(step)

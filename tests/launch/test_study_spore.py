@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,19 @@ def test_conditions_are_trained_once_and_written(arguments: list[str], tmp_path:
         with pytest.raises(NeuroctlError, match=f"lane/annealed-s101 holds a run with {line}; choose another --out"):
             main([*asked, option])
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json*")} == kept
+
+
+def test_agents_that_were_trained_again_are_measured_again(arguments: list[str], tmp_path: Path) -> None:
+    asked = [*arguments, "--tasks", "sums", "--conditions", "untrained", "--hours", "0.5"]
+    assert main(asked) == 0
+    path = tmp_path / "cache/sums/untrained-s100.frozen.json"
+    found = path.read_text()
+    path.write_text("{}")
+    assert main(asked) == 0
+    assert path.read_text() == "{}"  # later than the agents
+    shutil.rmtree(tmp_path / "cache/sums/untrained-s100")
+    assert main(asked) == 0
+    assert path.read_text() == found
 
 
 def test_a_table_without_a_cache_says_so(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
