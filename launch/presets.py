@@ -121,7 +121,8 @@ def spore_ball_sums() -> TrainConfig:
 def spore_lane() -> TrainConfig:
     """SPORE learns to follow a lane on the loop, from an event camera, with five steering commands.
 
-    Many spikes stand for an event, and small weights go with them: an input is as good as a group of neurons.
+    Many spikes stand for an event, and small weights go with them: an input is as good as a group of neurons. The
+    learning rate sinks slowly: for as much change in five hours, an even rate sums up the noise of the gradient least.
     """
     agent = SporeConfig(
         rule_options=(
@@ -131,13 +132,13 @@ def spore_lane() -> TrainConfig:
             "parameter_mapping_offset=5.8",
             "initial=(0.5,0.5)",
         ),
+        learning_rate_per_s=7e-5,
         learning_rate_schedule="exponential",
-        learning_rate_half_life_s=HALF_LIFE_S,
+        learning_rate_half_life_s=10_800.0,
         event_gain=0.25,
         input_limit_hz=800.0,
         drive_mv=0.5,
         readout_ms=50.0,
-        reward_mean_s=2.0,
     )
     return TrainConfig(
         env=LaneFollowConfig(

@@ -14,6 +14,7 @@ from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, Arguments
 from neuroctl.launch.study_spore import main
 from neuroctl.vector import spaces_of
 
+LANE = populations.FINAL_SEEDS["lane"]
 HOUR = 200
 """Control steps that stand for an hour."""
 
@@ -38,12 +39,12 @@ def test_conditions_are_trained_once_and_written(arguments: list[str], tmp_path:
     asked = [*arguments, "--tasks", "lane", "--conditions", "annealed", "untrained"]
     assert main(asked) == 0
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json*")}
-    frozen = json.loads((tmp_path / "cache/lane/annealed-s101.frozen.json").read_text())
+    frozen = json.loads((tmp_path / f"cache/lane/annealed-s{LANE}.frozen.json").read_text())
     assert list(frozen) == [str(step) for step in range(100, 1001, 100)]
-    anywhere = json.loads((tmp_path / "cache/lane/annealed-s101.frozen-anywhere.json").read_text())
+    anywhere = json.loads((tmp_path / f"cache/lane/annealed-s{LANE}.frozen-anywhere.json").read_text())
     assert list(anywhere) == ["1000"]
     assert anywhere["1000"]["reward"] != frozen["1000"]["reward"]
-    untrained = json.loads((tmp_path / "cache/lane/untrained-s101.frozen.json").read_text())
+    untrained = json.loads((tmp_path / f"cache/lane/untrained-s{LANE}.frozen.json").read_text())
     assert untrained["100"] == untrained["400"]  # the same episodes, and nothing was learned
     assert frozen["100"] != frozen["400"]
 
@@ -56,11 +57,11 @@ def test_conditions_are_trained_once_and_written(arguments: list[str], tmp_path:
     assert float(rows["expert"][8].split()[0]) > float(rows["random"][8].split()[0])
     assert {len(row) for row in rows.values()} == {4 + 5 * len(EVALUATIONS["lane"])}
     assert (tmp_path / "results/spore_lane.png").stat().st_size > 10_000
-    players = (f"{name}-s101.{kind}.json" for name in ("expert", "random") for kind in ("frozen", "frozen-anywhere"))
+    players = (f"{name}-s{LANE}.{kind}.json" for name in ("expert", "random") for kind in ("frozen", "frozen-anywhere"))
     assert all((tmp_path / "cache/lane" / player).exists() for player in players)
     assert main([argument for argument in asked if argument != "--agents=2"]) == 0  # what is there is good enough
     for option, line in (("--agents=3", "--agents 2, asked is 3"), ("--hours=2", "--hours 5, asked is 2")):
-        with pytest.raises(NeuroctlError, match=f"lane/annealed-s101 holds a run with {line}; choose another --out"):
+        with pytest.raises(NeuroctlError, match=f"lane/annealed-s{LANE} holds a run with {line}; choose another --out"):
             main([*asked, option])
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json*")} == kept
 
