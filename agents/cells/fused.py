@@ -12,14 +12,15 @@ from neuroctl.errors import NeuroctlError
 
 from ..connectivity import LowRankSparse, RecurrentWeights
 from ..wiring import Wiring
-from .cell import Cell, LocalForm, State, States, steps_with_reset, zeros_like_parameters
+from .cell import Cell, LocalForm, State, States, zeros_like_parameters
+from .episodes import run_episodes
 
 
 class FusedCell(Cell):
     """K affine maps of x and h, whose sequences run in a kernel of PyTorch.
 
-    The kernel knows no resets, so `unroll` calls it for each stretch without one. The state is a tensor, or a tuple
-    where there are several. Parameters are drawn from U(-1/sqrt(H), 1/sqrt(H)), as in PyTorch.
+    The kernel knows no resets, so `unroll` runs the episodes between them, side by side. The state is a tensor, or a
+    tuple where there are several. Parameters are drawn from U(-1/sqrt(H), 1/sqrt(H)), as in PyTorch.
 
     Attributes:
         maps: names of the K maps, in PyTorch's order of rows.
@@ -89,21 +90,18 @@ class FusedCell(Cell):
         first: Tensor | None = None,
         timespans: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """A sequence, by PyTorch's fused kernel over each stretch without a reset; see `Cell.unroll`."""
+        """A sequence, by PyTorch's fused kernel, which runs episodes side by side; see `Cell.unroll`."""
         self.refuse_timespans(timespans)
         self.check_input(x, first, dims=3)
         states = self._unpack(self.initial_state(x.shape[1]) if state is None else state, x)
-        length = len(x)
-        resets = steps_with_reset(first, length)
-        starts = [t for t in range(length) if t == 0 or resets[t]]
         weights = [self.masked_inputs(self.input_weight), self.recurrent.weight(), self.bias, self._recurrent_bias()]
-        outputs = []
-        for start, end in zip(starts, [*starts[1:], length], strict=True):
-            states = self._reset(states, first[start] if first is not None else None)
-            y, states = self._kernel(x[start:end], tuple(h.unsqueeze(0) for h in states), weights)
-            states = tuple(h.squeeze(0) for h in states)
-            outputs.append(y)
-        return self.output(torch.cat(outputs)), self._pack(states)
+
+        def kernel(x: Tensor, states: States) -> tuple[Tensor, States]:
+            y, last = self._kernel(x, tuple(h.unsqueeze(0) for h in states), weights)
+            return y, tuple(h.squeeze(0) for h in last)
+
+        y, states = kernel(x, states) if first is None else run_episodes(kernel, x, states, first)
+        return self.output(y), self._pack(states)
 
     def local_form(self) -> LocalForm:
         """See `Cell.local_form`."""
