@@ -194,7 +194,7 @@ class ActorCriticAgent(Agent):
             steps = {name: values[:, chosen] for name, values in steps.items()}
             entering = map_state(lambda part: part[chosen], entering)
         features = self.policy.encoder(steps["obs"])
-        y, _ = self._rule.unroll(features, entering, steps["first"], rows)
+        y = self._rule.outputs(features, entering, steps["first"], rows)
         output, value = self.policy.readout(y), self.critic(y)[..., 0]
         log_prob = self.policy.head.drawn_log_prob(output, steps["drawn"])
         log_ratio = log_prob - steps["log_prob"]

@@ -146,6 +146,10 @@ class Cell(nn.Module, ABC):
             Outputs `[T, B, O]` and the last state.
         """
 
+    def outputs(self, x: Tensor, state: State | None = None, first: Tensor | None = None) -> Tensor:
+        """Outputs `[T, B, O]` of `unroll`, where nobody asks for the last state."""
+        return self.unroll(x, state, first)[0]
+
     def local_form(self) -> LocalForm:
         """The cell as exact gradients by chunks need it; see `LocalForm`.
 

@@ -24,22 +24,28 @@ class Episodes:
     start: Steps
     end: Steps
 
-    def where(self, chosen: NDArray[np.bool_]) -> Self:
+    def where(self, chosen: NDArray[np.bool_] | Steps) -> Self:
         """Some of them."""
         return type(self)(self.row[chosen], self.start[chosen], self.end[chosen])
 
 
-def run_episodes(kernel: Kernel, x: Tensor, states: States, first: Tensor) -> tuple[Tensor, States]:
+MOST_STEPS = 1.5
+"""Steps of a batch of episodes, the longest one's in each row, per step that there is."""
+
+
+def run_episodes(kernel: Kernel, x: Tensor, states: States, first: Tensor, ends: bool = True) -> tuple[Tensor, States]:
     """Outputs `[T, B, H]` and last states of a sequence, with all that is independent run side by side.
 
     What a reset ends does not need a last state: such episodes are run together, those of similar length at once. What
-    reaches the end is run from its start on, each row beside those that began before.
+    reaches the end is run from its start on, each row beside those that began before; or like all others, where last
+    states are not asked for.
 
     Args:
         kernel: runs a stretch without resets.
         x: inputs `[T, B, D]`.
         states: before the first input, `[B, H]` each.
         first: `[T, B]` bool, where a reset comes before the step.
+        ends: whether last states are asked for; there are none otherwise.
     """
     (T, B), flat = first.shape, x.flatten(0, 1)
     states = tuple(part.masked_fill(first[0].unsqueeze(1), 0.0) for part in states)
@@ -55,9 +61,11 @@ def run_episodes(kernel: Kernel, x: Tensor, states: States, first: Tensor) -> tu
         count += steps.size
         return last
 
-    for batch in by_length(episodes.where(episodes.end < T)):
+    for batch in by_length(episodes.where(episodes.end < T) if ends else episodes):
         times = batch.start + np.arange((batch.end - batch.start).max())[:, None]
         run(np.minimum(times, batch.end - 1) * B + batch.row, _entering(states, batch), times < batch.end)
+    if not ends:
+        return _in_order(found, where, x), ()
     open_ended = episodes.where(episodes.end == T)
     stages = np.unique(open_ended.start)
     rows, last = np.empty(0, np.intp), tuple(part[:0] for part in states)
@@ -67,8 +75,7 @@ def run_episodes(kernel: Kernel, x: Tensor, states: States, first: Tensor) -> tu
         last = tuple(torch.cat(parts) for parts in zip(last, _entering(states, joining), strict=True))
         last = run(np.arange(start, end)[:, None] * B + rows, last)
     order = _indices(np.argsort(rows), x)
-    y = torch.cat(found).index_select(0, _indices(where, x)).view(T, B, -1)
-    return y, tuple(part.index_select(0, order) for part in last)
+    return _in_order(found, where, x), tuple(part.index_select(0, order) for part in last)
 
 
 def episodes_of(first: NDArray[np.bool_]) -> Episodes:
@@ -82,17 +89,25 @@ def episodes_of(first: NDArray[np.bool_]) -> Episodes:
 
 
 def by_length(episodes: Episodes) -> Iterator[Episodes]:
-    """Batches in which none is more than twice as long as another."""
+    """Batches, the longest first, of at most `MOST_STEPS`."""
     lengths = episodes.end - episodes.start
-    sizes = np.frexp(lengths)[1]
-    for size in np.unique(sizes):
-        yield episodes.where(sizes == size)
+    order = np.argsort(-lengths, kind="stable")
+    while len(order):
+        taken = lengths[order[0]] * np.arange(1, len(order) + 1) > MOST_STEPS * lengths[order].cumsum()
+        count = int(np.argmax(taken)) or len(order)
+        yield episodes.where(order[:count])
+        order = order[count:]
 
 
 def _entering(states: States, episodes: Episodes) -> States:
     """States with which episodes begin: those of their rows at the beginning, 0 after a reset."""
     goes_on = states[0].new_tensor(episodes.start == 0).unsqueeze(1)
     return tuple(part.index_select(0, _indices(episodes.row, part)) * goes_on for part in states)
+
+
+def _in_order(found: list[Tensor], where: Steps, x: Tensor) -> Tensor:
+    """Outputs `[T, B, H]` from those of all runs, and the place of each step among them."""
+    return torch.cat(found).index_select(0, _indices(where, x)).view(*x.shape[:2], -1)
 
 
 def _indices(steps: Steps, like: Tensor) -> Tensor:

@@ -92,6 +92,14 @@ class FusedCell(Cell):
     ) -> tuple[Tensor, State]:
         """A sequence, by PyTorch's fused kernel, which runs episodes side by side; see `Cell.unroll`."""
         self.refuse_timespans(timespans)
+        y, states = self._run(x, state, first, ends=True)
+        return y, self._pack(states)
+
+    def outputs(self, x: Tensor, state: State | None = None, first: Tensor | None = None) -> Tensor:
+        """See `Cell.outputs`: without last states, more can be run at once."""
+        return self._run(x, state, first, ends=False)[0]
+
+    def _run(self, x: Tensor, state: State | None, first: Tensor | None, ends: bool) -> tuple[Tensor, States]:
         self.check_input(x, first, dims=3)
         states = self._unpack(self.initial_state(x.shape[1]) if state is None else state, x)
         weights = [self.masked_inputs(self.input_weight), self.recurrent.weight(), self.bias, self._recurrent_bias()]
@@ -100,8 +108,8 @@ class FusedCell(Cell):
             y, last = self._kernel(x, tuple(h.unsqueeze(0) for h in states), weights)
             return y, tuple(h.squeeze(0) for h in last)
 
-        y, states = kernel(x, states) if first is None else run_episodes(kernel, x, states, first)
-        return self.output(y), self._pack(states)
+        y, states = kernel(x, states) if first is None else run_episodes(kernel, x, states, first, ends)
+        return self.output(y), states
 
     def local_form(self) -> LocalForm:
         """See `Cell.local_form`."""

@@ -52,6 +52,10 @@ class GradientRule(ABC):
             rows: where the arguments are those of some rows only, which; `prepare` must have seen them all.
         """
 
+    def outputs(self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """Outputs of `unroll`, where nobody asks for the last state."""
+        return self.unroll(x, state, first, rows)[0]
+
     def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
         """Before updates for parts of a chunk: remember what `advance` needs, at the parameters that acted."""
         return
@@ -82,6 +86,10 @@ class Truncated(GradientRule):
         """See `GradientRule.unroll`."""
         y, last = self.cell.unroll(x, detached(state), first)
         return y, detached(last)
+
+    def outputs(self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """See `GradientRule.outputs`."""
+        return self.cell.outputs(x, detached(state), first)
 
 
 class Immediate(GradientRule):

@@ -23,11 +23,13 @@ def leaky(x: Tensor, states: States) -> tuple[Tensor, States]:
 def test_every_step_is_where_it_belongs(rate: float, shape: tuple[int, int]) -> None:
     T, B = shape
     x, h, first = torch.randn(T, B, 2), torch.randn(B, 2), torch.rand(T, B) < rate
-    y, (last,) = run_episodes(leaky, x, (h,), first)
+    states = h
+    y, (last,) = run_episodes(leaky, x, (states,), first)
     for t in range(T):
         h = 0.5 * h.masked_fill(first[t, :, None], 0.0) + x[t]
         torch.testing.assert_close(y[t], h)
     torch.testing.assert_close(last, h)
+    torch.testing.assert_close(run_episodes(leaky, x, (states,), first, ends=False)[0], y)
 
 
 def test_what_is_independent_is_run_at_once() -> None:
@@ -42,9 +44,12 @@ def test_what_is_independent_is_run_at_once() -> None:
     run_episodes(kernel, torch.randn(128, 8, 2), (torch.randn(8, 2),), first)
     assert seen == [(50, 16), (28, 8)]
     seen.clear()
-    first[60, 3] = True  # of 50 steps becomes 10 and 40
+    first[99, 3] = True  # of 50 steps becomes 49 and 1
     run_episodes(kernel, torch.randn(128, 8, 2), (torch.randn(8, 2),), first)
-    assert seen == [(10, 1), (50, 16), (28, 8)]
+    assert seen == [(50, 17), (28, 8)]
+    seen.clear()
+    run_episodes(kernel, torch.randn(128, 8, 2), (torch.randn(8, 2),), first, ends=False)
+    assert seen == [(50, 25)]
 
 
 def test_episodes_are_found_and_sorted_by_length() -> None:
@@ -56,4 +61,4 @@ def test_episodes_are_found_and_sorted_by_length() -> None:
         [0, 3, 4, 0],
         [3, 4, 10, 10],
     ]
-    assert [(batch.end - batch.start).tolist() for batch in by_length(episodes)] == [[1], [3], [6], [10]]
+    assert [(batch.end - batch.start).tolist() for batch in by_length(episodes)] == [[10, 6], [3, 1]]

@@ -49,6 +49,7 @@ def test_unroll_and_its_gradients_equal_step_in_a_loop(name, kind, resets):
     y, end = cell.unroll(x, state, first)
     expected, last = loop(cell, x, state, first)
     torch.testing.assert_close((y, end), (expected, last), rtol=0, atol=1e-12)
+    torch.testing.assert_close(cell.outputs(x, state, first), y, rtol=0, atol=1e-12)
     wanted = [x.requires_grad_(), *cell.parameters()]
     truth = torch.autograd.grad(loop(cell, x, state, first)[0].square().sum(), wanted)
     gradients = torch.autograd.grad(cell.unroll(x, state, first)[0].square().sum(), wanted)
