@@ -66,7 +66,11 @@ def theirs(minibatches: int) -> Callable[[int], None]:
         device="cpu",
         seed=0,
     )
-    return lambda rollouts: model.learn(rollouts * ROLLOUT * ROWS, reset_num_timesteps=False) and None
+
+    def train(rollouts: int) -> None:
+        model.learn(rollouts * ROLLOUT * ROWS, reset_num_timesteps=False)
+
+    return train
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ from neuroctl.config import TrainConfig
 from neuroctl.envs.lane_follow import CONTROL_DT_S
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch import presets
-from neuroctl.launch.explore_spore import varied
 from neuroctl.launch.populations import WITHOUT_LEARNING
 from neuroctl.launch.program import parse, run, shown
+from neuroctl.launch.variants import varied
 from neuroctl.loop import ClosedLoop
 from neuroctl.run import environment_spaces
 from neuroctl.scripted import ScriptedAgent

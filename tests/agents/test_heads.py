@@ -133,7 +133,7 @@ def test_entries_of_a_vector_of_commands_are_drawn_independently():
     assert head.mode(output).tolist() == [int(output[:3].argmax()), int(output[3:].argmax()) - 1]
 
 
-LABELS = {
+LABELS: dict[type, torch.Tensor] = {
     CategoricalHead: torch.tensor([-2, 0, 2, 1, -1]),
     MultiCategoricalHead: torch.tensor([[0, 0], [1, -1], [2, 0], [0, -1], [2, -1]]),
 }

@@ -34,7 +34,7 @@ def cell_of(D: int, N: int, forget_bias: float = 2.0, seed: int = 0) -> ELSTM:
     return ELSTM(D, N, forget_bias=forget_bias).double()
 
 
-def full_gradient(cell: Cell, x: Tensor, loss: Loss, first: Tensor | None, state: Tensor) -> dict[str, Tensor]:
+def full_gradient(cell: Cell, x: Tensor, loss: Loss, first: Tensor | None, state: Any) -> dict[str, Tensor]:
     """By backpropagation through all steps, one after the other."""
     outputs = []
     for t in range(len(x)):
