@@ -56,9 +56,9 @@ class Head(nn.Module, ABC):
     def log_prob(self, output: Tensor, action: Tensor) -> Tensor:
         """Log density or probability of `action`, `[...]`."""
 
-    @abstractmethod
     def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
-        """What cloning minimises, `[...]`."""
+        """What cloning minimises, `[...]`; of a softmax the cross entropy."""
+        return -self.log_prob(output, action)
 
 
 class ContinuousHead(Head):
@@ -187,10 +187,6 @@ class CategoricalHead(Head):
         index = (action.long() - self.start)[..., None]
         return output.log_softmax(-1).gather(-1, index)[..., 0]
 
-    def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
-        """Cross entropy."""
-        return -self.log_prob(output, action)
-
 
 class MultiCategoricalHead(Head):
     """A softmax for each entry of a MultiDiscrete space, drawn independently."""
@@ -237,10 +233,6 @@ class MultiCategoricalHead(Head):
         return torch.stack(
             [head.log_prob(part, action[..., k]) for k, (head, part) in enumerate(self._parts(output))]
         ).sum(0)
-
-    def imitation_loss(self, output: Tensor, action: Tensor) -> Tensor:
-        """Cross entropy, summed over the entries."""
-        return -self.log_prob(output, action)
 
 
 def make_head(space: spaces.Space[object], kind: str | None = None) -> Head:

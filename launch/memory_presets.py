@@ -19,21 +19,25 @@ ROWS = 64
 MILLION = 1_000_000
 
 
+def _experiment(preset: str, env: EnvConfig, agent: ActorCriticConfig, steps: int, rows: int) -> TrainConfig:
+    """With fifty lines of metrics and five checkpoints."""
+    return TrainConfig(
+        env=env,
+        agent=agent,
+        preset=preset,
+        num_envs=rows,
+        steps=steps,
+        log_every=steps // 50,
+        checkpoint_every=steps // 5,
+    )
+
+
 def _memory(preset: str, env: EnvConfig, environment_steps: int, **options: Any) -> TrainConfig:
     """Exact gradients of an element-wise LSTM that sees the observation itself, in rollouts of 5 steps."""
     agent = ActorCriticConfig(
         cell="elstm", gradient="rtrl", features=0, forget_bias=2.0, rollout_length=5, learning_rate=2e-3
     )
-    steps = environment_steps // ROWS
-    return TrainConfig(
-        env=env,
-        agent=replace(agent, **options),
-        preset=preset,
-        num_envs=ROWS,
-        steps=steps,
-        log_every=steps // 50,
-        checkpoint_every=steps // 5,
-    )
+    return _experiment(preset, env, replace(agent, **options), environment_steps // ROWS, ROWS)
 
 
 def rtrl_nonmatch() -> TrainConfig:
@@ -65,7 +69,6 @@ def rtrl_watermaze_impala() -> TrainConfig:
     """
     rows, rollout = 32, 50
     steps = 10 * MILLION // rows
-    made = rtrl_watermaze()
     agent = ActorCriticConfig(
         cell="elstm",
         gradient="rtrl",
@@ -79,32 +82,15 @@ def rtrl_watermaze_impala() -> TrainConfig:
         gradient_clip=40.0,
         rewards="clip",
     )
-    return replace(
-        made,
-        env=WaterMazeConfig(observation="retina", discrete_actions=True),
-        agent=agent,
-        preset="rtrl-watermaze-impala",
-        num_envs=rows,
-        steps=steps,
-        log_every=steps // 50,
-        checkpoint_every=steps // 5,
-    )
+    env = WaterMazeConfig(observation="retina", discrete_actions=True)
+    return _experiment("rtrl-watermaze-impala", env, agent, steps, rows)
 
 
 def _ppo(preset: str, env: EnvConfig, environment_steps: int, rows: int, **options: Any) -> TrainConfig:
     agent = ActorCriticConfig(
         objective="ppo", gradient="bptt", cell="mlp", learning_rate=3e-4, entropy_cost=0.0, gradient_clip=0.5
     )
-    steps = environment_steps // rows
-    return TrainConfig(
-        env=env,
-        agent=replace(agent, **options),
-        preset=preset,
-        num_envs=rows,
-        steps=steps,
-        log_every=steps // 50,
-        checkpoint_every=steps // 5,
-    )
+    return _experiment(preset, env, replace(agent, **options), environment_steps // rows, rows)
 
 
 def ppo_cartpole() -> TrainConfig:

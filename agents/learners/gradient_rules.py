@@ -221,16 +221,13 @@ class GenericRTRL(Carrying):
     def _run(self, x: Tensor, state: State, first: Tensor | None) -> tuple[Tensor, State, Any]:
         if self._pending is not None:
             return *self.cell.unroll(x, state, first), self._pending
-        if not isinstance(self.cell, Stacked):
-            y, last = self.cell.unroll(x, state, first)
-            return y, last, [slopes_of_outputs(self.cell, x, state, first, y)]
         lasts, chunk = [], []
-        for cell, entering in zip(layers_of(self.cell), state, strict=True):
+        for cell, entering in zip(layers_of(self.cell), _by_layer(self.cell, state), strict=True):
             y, last = cell.unroll(x, entering, first)
             chunk.append(slopes_of_outputs(cell, x, entering, first, y))
             lasts.append(last)
             x = y
-        return x, tuple(lasts), chunk
+        return x, tuple(lasts) if isinstance(self.cell, Stacked) else lasts[0], chunk
 
 
 class OwnPast(Carrying):
@@ -260,15 +257,12 @@ class Layerwise(GradientRule):
         super().__init__(cell, batch_size)
         self.rules = [_rtrl(layer, batch_size) for layer in layers_of(cell)]
 
-    def _states(self, state: State) -> States:
-        return tuple(state) if isinstance(self.cell, Stacked) else (state,)
-
     def unroll(
         self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """See `GradientRule.unroll`."""
         lasts = []
-        for rule, entering in zip(self.rules, self._states(state), strict=True):
+        for rule, entering in zip(self.rules, _by_layer(self.cell, state), strict=True):
             x, last = rule.unroll(x, entering, first, rows)
             lasts.append(last)
         return x, tuple(lasts) if isinstance(self.cell, Stacked) else lasts[0]
@@ -276,7 +270,7 @@ class Layerwise(GradientRule):
     @torch.no_grad()
     def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
         """See `GradientRule.prepare`."""
-        for rule, entering in zip(self.rules, self._states(state), strict=True):
+        for rule, entering in zip(self.rules, _by_layer(self.cell, state), strict=True):
             rule.prepare(x, entering, first)
             x, _ = rule.cell.unroll(x, entering, first)
 
@@ -411,6 +405,11 @@ def detached(state: State) -> State:
     if isinstance(state, Tensor):
         return state.detach()
     return tuple(detached(part) for part in state)
+
+
+def _by_layer(cell: Cell, state: State) -> tuple[State, ...]:
+    """The state of each of `layers_of(cell)`."""
+    return tuple(state) if isinstance(cell, Stacked) else (state,)
 
 
 def _flat(state: State) -> States:

@@ -59,15 +59,17 @@ def local_slopes(cell: Cell, x: Tensor, state: State, first: Tensor | None) -> t
     x, alive = x.detach(), _alive(x, first)
     with torch.no_grad():
         of_x = linear(x, weights["input"], weights["bias"])
-        before, after = [], []
+        before, of_h, after = [], [], []
         for t in range(len(x)):
             states = tuple(part * alive[t].unsqueeze(1) for part in states)
             before.append(states)
-            of_h = linear(states[0], weights["recurrent"], weights.get("recurrent_bias"))
-            states = form.combine(of_x[t], of_h, states)
+            of_h.append(linear(states[0], weights["recurrent"], weights.get("recurrent_bias")))
+            states = form.combine(of_x[t], of_h[t], states)
             after.append(states[0])
     entering = tuple(torch.stack(parts) for parts in zip(*before, strict=True))
-    return _slopes_at(form, x, entering, alive), torch.stack(after), states
+    derivatives = _derivatives(form, of_x, torch.stack(of_h), entering)
+    slopes = Slopes(*derivatives, alive, weights["input"], weights["recurrent"], x, entering[0])
+    return slopes, torch.stack(after), states
 
 
 def slopes_of_outputs(cell: Cell, x: Tensor, state: State, first: Tensor | None, outputs: Tensor) -> Slopes:
@@ -75,21 +77,16 @@ def slopes_of_outputs(cell: Cell, x: Tensor, state: State, first: Tensor | None,
     if not isinstance(state, Tensor) or cell.output_size != cell.hidden_size:  # outputs are not all there is
         return local_slopes(cell, x, state, first)[0]
     x, alive = x.detach(), _alive(x, first)
-    before = torch.cat((state.detach().unsqueeze(0), outputs.detach()[:-1])) * alive.unsqueeze(2)
-    return _slopes_at(cell.local_form(), x, (before,), alive)
+    h = torch.cat((state.detach().unsqueeze(0), outputs.detach()[:-1])) * alive.unsqueeze(2)
+    form = cell.local_form()
+    weights = {name: weight.detach() for name, weight in form.weights.items()}
+    of_x = linear(x, weights["input"], weights["bias"])
+    of_h = linear(h, weights["recurrent"], weights.get("recurrent_bias"))
+    return Slopes(*_derivatives(form, of_x, of_h, (h,)), alive, weights["input"], weights["recurrent"], x, h)
 
 
 def _alive(x: Tensor, first: Tensor | None) -> Tensor:
     return torch.ones_like(x[:, :, 0]) if first is None else (~first).to(x.dtype)
-
-
-def _slopes_at(form: LocalForm, x: Tensor, states: States, alive: Tensor) -> Slopes:
-    """The slopes of steps that began with these states `[T, B, N]`, resets done."""
-    weights = {name: weight.detach() for name, weight in form.weights.items()}
-    of_x = linear(x, weights["input"], weights["bias"])
-    of_h = linear(states[0], weights["recurrent"], weights.get("recurrent_bias"))
-    found = _derivatives(form, of_x, of_h, states)
-    return Slopes(*found, alive, weights["input"], weights["recurrent"], x, states[0])
 
 
 def _derivatives(form: LocalForm, of_x: Tensor, of_h: Tensor, states: States) -> tuple[Tensor, Tensor, Tensor]:
