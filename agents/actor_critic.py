@@ -19,8 +19,9 @@ from neuroctl.streams import pack_generator, stream, unpack_generator
 from .actor_critic_config import ActorCriticConfig
 from .encoders import StateEncoder
 from .heads import ContinuousHead
-from .learners.gradient_rules import GradientRule, make_rule
+from .learners.gradient_rule import GradientRule
 from .learners.returns import Targets, generalised_advantages, vtrace
+from .learners.rules import make_rule
 from .policies import make_policy
 from .rollout import Rollout
 

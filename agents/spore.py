@@ -22,6 +22,7 @@ from .spiking.controller import Decoder, Encoder, Network, SpikingController
 from .spiking.decoders import LeftRightRatio, LowPass, PopulationVector
 from .spiking.encoders import PoissonEncoder
 from .spiking.input_rates import event_rates, image_rates, place_rates, with_exploration
+from .spiking.member_rows import check_mapping
 from .spiking.network import SpikingNetwork
 from .spiking.neurons import NeuronParameters
 from .spiking.projections import Population, Projection, RuleFactory
@@ -193,6 +194,7 @@ class SporeAgent(Agent):
         Raises:
             NeuroctlError: other rows were begun, or the state does not fit.
         """
+        check_mapping("the agent", state)
         if self._begun:
             if "member" in state or state["agents"] != self._num_envs:
                 raise NeuroctlError(f"the state is of {state['agents']} agents; {self._num_envs} rows were begun")

@@ -18,7 +18,8 @@ from torch import Tensor
 from neuroctl.agents.cells import ELSTM, CfC
 from neuroctl.agents.cells.cell import Cell
 from neuroctl.agents.connectivity import LowRankSparse
-from neuroctl.agents.learners.gradient_rules import detached, make_rule
+from neuroctl.agents.learners.gradient_rule import detached
+from neuroctl.agents.learners.rules import make_rule
 
 Step = Callable[[], None]
 

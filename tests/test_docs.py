@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,21 @@ def workspace(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def run_blocks(document: str, typed: Callable[[list[str]], list[str]], capsys: Any) -> dict[str, Any]:
+    """Execute the Python of a document and run its commands, each as `typed` makes it of its words.
+
+    Returns the names that the Python has defined.
+    """
+    scope: dict[str, Any] = {}
+    for language, text in blocks(ROOT / document):
+        if language == "python":
+            exec(compile(text, document, "exec"), scope)
+        for command in text.splitlines() if language == "console" else ():
+            words = shlex.split(command)[1:]
+            assert cli.main(typed(words)) == 0, f"{command}\n{capsys.readouterr().err}"
+    return scope
+
+
 def test_every_block_of_contributing_runs(workspace, capsys):
     scope: dict[str, object] = {}
     for language, text in blocks(ROOT / "CONTRIBUTING.md"):
@@ -56,9 +72,8 @@ def test_every_block_of_contributing_runs(workspace, capsys):
     assert (workspace / "runs/climber/metrics.jsonl").exists()
 
 
-def shorten(command: str) -> list[str]:
-    """A command of the documents with small numbers."""
-    words = shlex.split(command)[1:]
+def shorten(words: list[str]) -> list[str]:
+    """The words of a command with small numbers."""
     for option, value in SMALL.items():
         if option in words:
             words[words.index(option) + 1] = value
@@ -68,21 +83,19 @@ def shorten(command: str) -> list[str]:
     return words
 
 
+def replaced(words: list[str], small: dict[str, str], **more: list[str]) -> list[str]:
+    """The words of a command with other ones for some of them, and `more` of them for each program."""
+    return [*(small.get(word, word) for word in words), *more.get(words[0], [])]
+
+
 def test_the_first_hour_can_be_typed(workspace, capsys):
-    scope: dict[str, object] = {}
-    for language, text in blocks(ROOT / "docs/first_hour.md"):
-        if language == "python":
-            exec(compile(text, "first_hour.md", "exec"), scope)
-        for command in text.splitlines() if language == "console" else ():
-            assert cli.main(shorten(command)) == 0, f"{command}\n{capsys.readouterr().err}"
+    run_blocks("docs/first_hour.md", shorten, capsys)
     assert (workspace / "runs/dark.html").stat().st_size > 10_000
     assert (workspace / "datasets/noise.mp4").stat().st_size > 1_000
 
 
 def test_every_block_about_the_event_camera_runs(capsys):
-    scope: dict[str, Any] = {}
-    for _, text in blocks(ROOT / "docs/event_camera.md"):
-        exec(compile(text, "event_camera.md", "exec"), scope)
+    scope = run_blocks("docs/event_camera.md", shorten, capsys)
     assert scope["obs"].sum() > 100
     assert len(scope["events"]) > 1000
     assert scope["counts"].sum() > 1000
@@ -90,48 +103,31 @@ def test_every_block_about_the_event_camera_runs(capsys):
 
 
 def test_every_block_about_the_water_maze_runs(workspace, capsys):
-    scope: dict[str, Any] = {}
-    for language, text in blocks(ROOT / "docs/water_maze.md"):
-        if language == "python":
-            exec(compile(text, "water_maze.md", "exec"), scope)
-        for command in text.splitlines() if language == "console" else ():
-            assert cli.main([*shorten(command), "--option", "max_steps=50"]) == 0, command
+    scope = run_blocks("docs/water_maze.md", lambda words: [*shorten(words), "--option", "max_steps=50"], capsys)
     assert scope["final"]["goals"].mean() > 5
 
 
 def test_every_block_about_memory_tasks_runs(workspace, capsys):
-    scope: dict[str, Any] = {}
-    for language, text in blocks(ROOT / "docs/memory_tasks.md"):
-        if language == "python":
-            exec(compile(text, "memory_tasks.md", "exec"), scope)
-        for command in text.splitlines() if language == "console" else ():
-            assert cli.main(shorten(command)) == 0, f"{command}\n{capsys.readouterr().err}"
+    scope = run_blocks("docs/memory_tasks.md", shorten, capsys)
     info = scope["info"]
     assert info["final_info"]["success"][info["_final_info"]].all() and scope["obs"].shape == (64, 8)
 
 
 def test_every_block_about_exact_gradients_runs(workspace, capsys):
-    scope: dict[str, Any] = {}
-    for language, text in blocks(ROOT / "docs/rtrl.md"):
-        if language == "python":
-            exec(compile(text, "rtrl.md", "exec"), scope)
-        for command in text.splitlines() if language == "console" else ():
-            words = [{"400": "2"}.get(word, word) for word in shlex.split(command)[1:]]
-            words += ["--steps", "20", "--num-envs", "2"] if words[0] == "train" else []
-            assert cli.main(words) == 0, f"{command}\n{capsys.readouterr().err}"
+    def typed(words: list[str]) -> list[str]:
+        return replaced(words, {"400": "2"}, train=["--steps", "20", "--num-envs", "2"])
+
+    scope = run_blocks("docs/rtrl.md", typed, capsys)
     assert all((scope["truncated"][name] - value).norm() > 1e-3 for name, value in scope["exact"].items())
     assert np.mean(scope["rewards"][-100:]) > 0.8
 
 
 def test_every_block_about_spore_runs(workspace, capsys):
-    scope: dict[str, Any] = {}
-    for language, text in blocks(ROOT / "docs/spore.md"):
-        if language == "python":
-            exec(compile(text, "spore.md", "exec"), scope)
-        for command in text.splitlines() if language == "console" else ():
-            words = [{"16": "2", "180000": "100"}.get(word, word) for word in shlex.split(command)[1:]]
-            words += ["--episodes", "2", "--option", "max_steps=50"] if words[0] == "evaluate" else []
-            assert cli.main(words) == 0, f"{command}\n{capsys.readouterr().err}"
+    def typed(words: list[str]) -> list[str]:
+        few = ["--episodes", "2", "--option", "max_steps=50"]
+        return replaced(words, {"16": "2", "180000": "100"}, evaluate=few)
+
+    scope = run_blocks("docs/spore.md", typed, capsys)
     assert scope["controller"].network.rules["eye->hidden"].theta.shape == (4, 32, 20)
     assert scope["samples"]["weight/senses->motor"].shape == (3, 4, 32, 8)
 

@@ -9,7 +9,7 @@ from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, NonFiniteError
 
 from ..cells.cell import Cell, State
-from .gradient_rules import RULES, make_rule
+from .rules import RULES, make_rule
 
 __all__ = ["RULES", "sequence_gradient"]
 

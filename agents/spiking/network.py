@@ -14,25 +14,25 @@ spikes_out = network.step(spikes_in, reward)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from neuroctl.checks import checked_integer, shown
+from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.streams import checked_seed, derive_seed
 
+from .learning_checks import check_learnable, checked_reward
 from .member_rows import check_mapping
 from .network_kernels import Memory, Wiring, run_network
 from .neuron_kernels import MOST_SPIKES
-from .neurons import NeuronState, PoissonDoubleExpNeurons, check_arrays, checked_counts, checked_signal
+from .neurons import NeuronState, PoissonDoubleExpNeurons, check_arrays, checked_counts
 from .plasticity import PlasticityRule, State, as_array, checked_dtype, checked_real
 from .projections import RECEPTORS, Population, Projection, draw_synapses, draw_weights, make_rule
+from .topology import INPUT, as_bytes, check_topology, checked_populations, end_of, projections_by_name, ranges_of
 
-INPUT = "input"
-"""Name of the inputs where they are one group."""
 MOST_STEPS = 1000
 """Steps that are simulated at a time: bounds the memory for random numbers."""
 
@@ -108,14 +108,14 @@ class SpikingNetwork:
         self.dt_ms = checked_real("dt_ms", dt_ms, 0.0, above=True)
         self.dtype = checked_dtype(dtype)
         self._seed = checked_seed(seed)
-        self._inputs = _ranges({INPUT: inputs} if not isinstance(inputs, Mapping) else inputs, "inputs")
-        self._populations, self._projections = _checked_populations(populations), _by_name(projections)
-        self._ranges = _ranges({name: p.size for name, p in populations.items()}, "populations")
+        self._inputs = ranges_of({INPUT: inputs} if not isinstance(inputs, Mapping) else inputs, "inputs")
+        self._populations, self._projections = checked_populations(populations), projections_by_name(projections)
+        self._ranges = ranges_of({name: p.size for name, p in populations.items()}, "populations")
         both = sorted(self._inputs.keys() & self._ranges.keys())
         if both:
             raise NeuroctlError(f"{both[0]!r} names inputs and a population; names must differ")
         self._output = self._range("output", output, self._ranges)
-        self.num_inputs, self.num_neurons = _end(self._inputs), _end(self._ranges)
+        self.num_inputs, self.num_neurons = end_of(self._inputs), end_of(self._ranges)
         self.num_outputs = self._populations[output].size
         self._make_neurons()
         self._make_projections()
@@ -343,7 +343,7 @@ class SpikingNetwork:
     def state_dict(self) -> State:
         """The complete state as copies: neurons, spikes on their way, weights, rules and random streams."""
         return {
-            "topology": np.frombuffer("\n".join(self._topology()).encode(), np.uint8).copy(),
+            "topology": as_bytes(self._topology()),
             "slot": self._slot,
             "arrivals": self._memory.arrivals.copy(),
             "spikes": self._memory.spikes.copy(),
@@ -359,7 +359,7 @@ class SpikingNetwork:
             NeuroctlError: it is of a network of another form, or damaged; nothing has changed.
         """
         self._check_parts(state)
-        self._check_topology(state.get("topology"))
+        check_topology(state.get("topology"), self._topology())
         before = self.state_dict()
         try:
             self._take_state(state)
@@ -381,7 +381,7 @@ class SpikingNetwork:
             NeuroctlError: another form, a damaged state, or members that it does not have; nothing has changed.
         """
         self._check_parts(state)
-        self._check_topology(state.get("topology"), first=1)
+        check_topology(state.get("topology"), self._topology(), first=1)
         before = self.state_dict()
         try:
             for name, neurons in self.neurons.items():
@@ -438,79 +438,7 @@ class SpikingNetwork:
             lines.append(f"{kind} projection {key!r} ({p.receptor}, delay {p.delay_ms:g} ms)")
         return lines
 
-    def _check_topology(self, given: Any, first: int = 0) -> None:
-        """Compare the lines of a state's topology with this network's, from line `first`."""
-        if not isinstance(given, np.ndarray) or given.dtype != np.uint8:
-            raise NeuroctlError("state of the network has no array 'topology'")
-        theirs, ours = given.tobytes().decode(errors="replace").split("\n"), self._topology()
-        for k in range(first, max(len(theirs), len(ours))):
-            their, our = (lines[k] if k < len(lines) else "nothing more" for lines in (theirs, ours))
-            if their != our:
-                raise NeuroctlError(f"the state is of another network: it has {shown(their)}, this one has {our!r}")
-
     def _range(self, what: str, name: str, known: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
         if name not in known:
             raise UnknownNameError(what, name, known)
         return known[name]
-
-
-def checked_reward(reward: ArrayLike | None, shape: tuple[int, int], plastic: Collection[str]) -> Floats:
-    """The reward signal as an array of this shape `[T, B]`; zeros where none is given and no projection is plastic.
-
-    Raises:
-        NeuroctlError: another shape, or none is given and projections of these names are plastic.
-        NonFiniteError: a reward that is NaN or infinite.
-    """
-    if reward is not None:
-        return checked_signal("reward", reward, shape, np.float64)
-    if plastic:
-        raise NeuroctlError(f"plastic projections need a reward of shape {shape}: {', '.join(plastic)}")
-    return np.zeros(shape)
-
-
-def check_learnable(steps: int, steps_until_update: int) -> None:
-    """Refuse to learn from so many steps at once: none were run, or weights change before their end.
-
-    Raises:
-        NeuroctlError: that is so.
-    """
-    if not steps:
-        raise NeuroctlError("nothing to learn from: call run first, and learn once after it")
-    if steps > steps_until_update:
-        raise NeuroctlError(
-            f"weights change after {steps_until_update} steps, {steps} were run: run fewer, or call step"
-        )
-
-
-def _ranges(sizes: Mapping[str, int], what: str) -> dict[str, tuple[int, int]]:
-    """First and one past the last of each group, one after the other."""
-    ranges, end = {}, 0
-    for name, size in sizes.items():
-        ranges[name] = (end, end + checked_integer(f"{what} {name!r}" if name != INPUT else what, size, 1))
-        end = ranges[name][1]
-    if not ranges:
-        raise NeuroctlError(f"a network needs {what}; none are given")
-    return ranges
-
-
-def _checked_populations(populations: Mapping[str, Population]) -> dict[str, Population]:
-    for name, population in populations.items():
-        if not isinstance(population, Population):
-            raise NeuroctlError(f"population {name!r} must be a Population, got {shown(population)}")
-    return dict(populations)
-
-
-def _end(ranges: Mapping[str, tuple[int, int]]) -> int:
-    return max(hi for _, hi in ranges.values())
-
-
-def _by_name(projections: Sequence[Projection]) -> dict[str, Projection]:
-    """Projections by their name, `name#2` where it is the second of that name."""
-    named: dict[str, Projection] = {}
-    seen: dict[str, int] = {}
-    for projection in projections:
-        if not isinstance(projection, Projection):
-            raise NeuroctlError(f"projections must be Projection objects, got {shown(projection)}")
-        seen[projection.name] = number = seen.get(projection.name, 0) + 1
-        named[projection.name if number == 1 else f"{projection.name}#{number}"] = projection
-    return named

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from neuroctl.checks import checked_integer, is_number, shown
+from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.streams import checked_seed
 
@@ -22,9 +22,9 @@ from .plasticity import (
     checked_dtype,
     checked_initial,
     checked_interval,
-    checked_real,
 )
 from .random_numbers import checked_streams, fill_normals, make_streams
+from .synaptic_checks import agents_of, check_weights, checked_exists, checked_prior, checked_state
 from .synaptic_parameters import SynapticSamplingParameters
 
 Floats = NDArray[np.floating]
@@ -129,12 +129,12 @@ class SynapticSampling(PlasticityRule):
         self.compat = compat
         self.synapses_per_pair = checked_integer("synapses_per_pair", synapses_per_pair, 1)
         self.dtype = checked_dtype(dtype)
-        _check_weights(p, self.dtype)
+        check_weights(p, self.dtype)
         self._interval = checked_interval("weight_update_interval", p.weight_update_interval, self.dt_ms)
         self._shape = (self.batch_size, self.num_pre, self.synapses_per_pair, self.num_post)
-        self._exists = self._checked_exists(exists)
-        self._mean = self._prior("prior_mean", p.prior_mean)
-        self._precision = self._prior("prior_precision", p.prior_precision)
+        self._exists = checked_exists(exists, self._shape)
+        self._mean = checked_prior("prior_mean", p.prior_mean, self.num_pre, self.num_post)
+        self._precision = checked_prior("prior_precision", p.prior_precision, self.num_pre, self.num_post)
         self._decay = _decay_factors(p, self.dt_ms)
         self._streams = make_streams(checked_seed(seed), "synapses", self.batch_size)
         self._noise = np.zeros(self._shape, self.dtype)
@@ -303,7 +303,7 @@ class SynapticSampling(PlasticityRule):
             NeuroctlError: it is of a rule with other sizes, step, interval, mode or dtype, or damaged; nothing has
                 changed.
         """
-        checked = self._checked_state(state, self.batch_size)
+        checked = checked_state(state, self.state_dict(), self.batch_size, self._interval)
         streams = checked_streams("the synapses", checked["streams"], self.batch_size)
         self._check_mapping(checked)
         self._take(checked, np.arange(self.batch_size))
@@ -312,9 +312,9 @@ class SynapticSampling(PlasticityRule):
     def adopt(self, state: Mapping[str, Any], members: Sequence[int]) -> None:
         """Begin with theta and g of agents of another such rule; e, potentials and the interval begin anew."""
         check_mapping("the synapses", state)
-        agents = _first_integer(state.get("topology"))
+        agents = agents_of(state.get("topology"))
         chosen = checked_members(members, self.batch_size, agents)
-        self._take(self._checked_state(state, agents), chosen)
+        self._take(checked_state(state, self.state_dict(), agents, self._interval), chosen)
         self._settle()
         self._settled = 0
         for trace in (self._synapses.e, self._synapses.fall, self._synapses.rise):
@@ -331,39 +331,6 @@ class SynapticSampling(PlasticityRule):
 
     def _topology(self) -> NDArray[np.float64]:
         return np.array([*self._shape, self._interval, self.dt_ms, self.compat, self.dtype.itemsize])
-
-    def _checked_state(self, state: Mapping[str, Any], agents: int) -> dict[str, Any]:
-        """What a state of so many agents holds, checked; arrays are copies."""
-        check_mapping("the synapses", state)
-        own = self.state_dict()
-        missing = sorted(own.keys() - state.keys())
-        if missing:
-            raise NeuroctlError(f"the state of the synapses lacks {missing[0]!r}")
-        topology = as_array("topology of the state", state["topology"])
-        needed = np.array([agents, *own["topology"][1:]])
-        if not np.array_equal(topology, needed):
-            raise NeuroctlError(
-                "the state is of other synapses; agents, presynaptic, parallel, postsynaptic, steps per update, dt_ms, "
-                f"compat, bytes: {topology.tolist()} there, {needed.tolist()} here"
-            )
-        settled = checked_integer("settled in the state of the synapses", state["settled"], 0)
-        waiting = len(np.atleast_1d(as_array("steps/spikes of the state", state["steps/spikes"])))
-        if settled + waiting >= self._interval:
-            raise NeuroctlError(f"the state of the synapses has {settled} + {waiting} steps of {self._interval}")
-        checked: dict[str, Any] = {"settled": settled}
-        for name, mine in own.items():
-            if not isinstance(mine, np.ndarray):
-                continue
-            given = as_array(f"{name} of the state", state[name])
-            shape = (agents, *mine.shape[1:]) if mine.ndim > 1 else mine.shape
-            if name.startswith("steps/"):
-                shape = (waiting, agents, *mine.shape[2:])
-            if given.shape != shape or given.dtype != mine.dtype or not np.isfinite(given).all():
-                raise NeuroctlError(f"{name!r} of the state of the synapses is not {mine.dtype} {shape}, or not finite")
-            checked[name] = np.array(given)
-        for name in ("learning_rate", "temperature"):
-            checked_real(f"{name} of the state", checked[name].item(), 0.0)
-        return checked
 
     def _check_mapping(self, checked: Mapping[str, Any]) -> None:
         """Refuse weights of a checked state that are not those of its theta, but not for their rounding."""
@@ -449,43 +416,6 @@ class SynapticSampling(PlasticityRule):
         if not np.isfinite(array).all():
             raise NonFiniteError(f"{name} has a value that is not finite")
         return np.moveaxis(array.reshape(B, P, Q, K), 3, 2)
-
-    def _checked_exists(self, exists: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-        B, P, K, Q = self._shape
-        if exists is None:
-            return np.ones(self._shape, np.bool_)
-        mask = as_array("exists", exists)
-        fitting = {(P, Q): (1, P, 1, Q), (B, P, Q): (B, P, 1, Q), (B, P, Q, K): None}
-        if mask.dtype != np.bool_ or mask.shape not in fitting:
-            raise NeuroctlError(f"exists must be bool of shape {(P, Q)} or {(B, P, Q)}, got {mask.dtype} {mask.shape}")
-        view = fitting[mask.shape]
-        mask = np.moveaxis(mask, 3, 2) if view is None else mask.reshape(view)
-        return np.ascontiguousarray(np.broadcast_to(mask, self._shape))
-
-    def _prior(self, name: str, value: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        """`[P, Q]`, or one row `[1, Q]` for a number."""
-        if not isinstance(value, np.ndarray):
-            return np.full((1, self.num_post), value)
-        if value.shape != (self.num_pre, self.num_post):
-            raise NeuroctlError(f"{name} must be a number or {self.num_pre} x {self.num_post}, got {value.shape}")
-        return value.copy()
-
-
-def _first_integer(topology: Any) -> int:
-    """The number of agents in a state; 0 where it does not say, which a check of all of it then names."""
-    first = topology.flat[0] if isinstance(topology, np.ndarray) and topology.size else 0
-    return int(first) if is_number(first) else 0
-
-
-def _check_weights(p: SynapticSamplingParameters, dtype: np.dtype[Any]) -> None:
-    """Refuse a smallest weight of an active synapse that rounds to zero, or overflows."""
-    limits = np.finfo(dtype)
-    log = -math.inf if p.weight_scale == 0 else math.log(abs(p.weight_scale)) - p.parameter_mapping_offset
-    if not math.log(limits.tiny) < log < math.log(limits.max):
-        raise NeuroctlError(
-            f"weight_scale {p.weight_scale:g} and parameter_mapping_offset {p.parameter_mapping_offset:g} give a least "
-            f"weight of exp({log:.4g}), which {dtype} does not hold"
-        )
 
 
 def _decay_factors(p: SynapticSamplingParameters, dt_ms: float) -> kernels.Decay:

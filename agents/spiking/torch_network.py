@@ -16,8 +16,9 @@ from torch import Tensor
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import derive_seed
 
+from .learning_checks import check_learnable, checked_reward
 from .member_rows import check_mapping
-from .network import MOST_STEPS, SpikingNetwork, check_learnable, checked_reward
+from .network import MOST_STEPS, SpikingNetwork
 from .neuron_kernels import MOST_SPIKES
 from .neurons import checked_counts
 from .plasticity import PlasticityRule, State, as_array

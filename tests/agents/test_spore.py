@@ -1,5 +1,5 @@
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -384,3 +384,9 @@ def test_other_senses_drive_the_network(encoding: Any, inputs: int) -> None:
     agent.observe(np.zeros(2), np.ones(2), np.zeros(2, bool), np.zeros(2, bool), {})
     agent.update()
     assert theta(agent.state_dict()).shape == (2, inputs, 1, 8)
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    agent = loop_of(configured(), 1)[1]
+    with pytest.raises(NeuroctlError, match="state of the agent must be a mapping, got None"):
+        agent.load_state_dict(cast(Any, None))

@@ -12,7 +12,7 @@ from neuroctl.agents.cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, CfC
 from neuroctl.agents.cells.cell import Cell
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.agents.learners import sequence_gradient
-from neuroctl.agents.learners.gradient_rules import make_rule
+from neuroctl.agents.learners.rules import make_rule
 from neuroctl.agents.wiring import Wiring
 from neuroctl.errors import NeuroctlError, NonFiniteError
 

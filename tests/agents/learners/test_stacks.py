@@ -11,7 +11,7 @@ from neuroctl.agents.cells import ELSTM, GRU, LRU, LSTM, RNN, CfC, Stacked
 from neuroctl.agents.cells.cell import Cell
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.agents.learners import sequence_gradient
-from neuroctl.agents.learners.gradient_rules import make_rule
+from neuroctl.agents.learners.rules import make_rule
 from neuroctl.errors import NeuroctlError
 
 from .test_gradients import F64, WIRING, Loss, error, full_gradient, problem

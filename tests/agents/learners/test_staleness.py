@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from neuroctl.agents.cells import ELSTM, GRU
-from neuroctl.agents.learners.gradient_rules import make_rule
+from neuroctl.agents.learners.rules import make_rule
 from neuroctl.errors import NeuroctlError
 
 F64 = torch.float64

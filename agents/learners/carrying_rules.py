@@ -1,109 +1,22 @@
-"""How far back the gradient of a recurrent cell sees: rules by name, used alone or by a learner.
+"""Gradient rules that carry from chunk to chunk how the state depends on the parameters."""
 
-rule = make_rule("rtrl", cell, batch_size=B)
-for each chunk:
-    y, next_state = rule.unroll(x, state, first)
-    loss(y).backward()      # gradients of what is above and below the cell, and of the cell within the chunk
-    rule.add_carried()      # those of the cell for what went before
-    rule.advance()          # to the end of the chunk, at the parameters with which it was unrolled first
-    optimiser.step()
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from neuroctl.checks import checked_integer
-from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.errors import NeuroctlError
 
 from ..cells.cell import Cell, State, States
 from ..cells.elementwise import ElementwiseCell
 from ..cells.stacked import Stacked
 from .elementwise_sensitivity import ElementwiseSensitivity
 from .generic_sensitivity import GenericSensitivity, layers_of
+from .gradient_rule import GradientRule, detached
 from .own_past import OwnPastSensitivity, OwnPastSequence, weights_in_order
 from .slopes import local_slopes, slopes_of_outputs
-
-
-class GradientRule(ABC):
-    """What the gradient of a chunk knows of the steps before it.
-
-    Args:
-        cell: the recurrent cell.
-        batch_size: B, rows with a past of their own.
-    """
-
-    def __init__(self, cell: Cell, batch_size: int) -> None:
-        self.cell, self.batch_size = cell, checked_integer("batch_size", batch_size, 1)
-
-    @abstractmethod
-    def unroll(
-        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """Outputs of a chunk `[T, B, O]` with a graph, and the last state without one; see `Cell.unroll`.
-
-        Args:
-            x: inputs `[T, B, D]`.
-            state: the state that enters the chunk.
-            first: `[T, B]` bool; where true, the state is reset before that step.
-            rows: where the arguments are those of some rows only, which; `prepare` must have seen them all.
-        """
-
-    def outputs(self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-        """Outputs of `unroll`, where nobody asks for the last state."""
-        return self.unroll(x, state, first, rows)[0]
-
-    def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
-        """Before updates for parts of a chunk: remember what `advance` needs, at the parameters that acted."""
-        return
-
-    def add_carried(self) -> None:
-        """After `backward` of the last `unroll`: add to `grad` of the parameters what earlier chunks have part in."""
-        return
-
-    def advance(self) -> None:
-        """Go on to the end of the chunk, once for each chunk."""
-        return
-
-    def state_dict(self) -> dict[str, Any]:
-        """What is carried between chunks; a rule that loads it goes on bit for bit."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state_dict` returned."""
-        return
-
-
-class Truncated(GradientRule):
-    """Backpropagation within the chunk; the state that enters it is taken as given (TBPTT)."""
-
-    def unroll(
-        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """See `GradientRule.unroll`."""
-        y, last = self.cell.unroll(x, detached(state), first)
-        return y, detached(last)
-
-    def outputs(self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-        """See `GradientRule.outputs`."""
-        return self.cell.outputs(x, detached(state), first)
-
-
-class Immediate(GradientRule):
-    """No credit through time: in every step the last state is taken as given. A control."""
-
-    def unroll(
-        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """See `GradientRule.unroll`."""
-        outputs = []
-        for t, now in enumerate(x):
-            y, state = self.cell.step(now, detached(state), None if first is None else first[t])
-            outputs.append(y)
-        return torch.stack(outputs), detached(state)
 
 
 class Sensitivity(Protocol):
@@ -255,7 +168,7 @@ class Layerwise(GradientRule):
 
     def __init__(self, cell: Cell, batch_size: int) -> None:
         super().__init__(cell, batch_size)
-        self.rules = [_rtrl(layer, batch_size) for layer in layers_of(cell)]
+        self.rules = [rtrl(layer, batch_size) for layer in layers_of(cell)]
 
     def unroll(
         self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
@@ -294,117 +207,14 @@ class Layerwise(GradientRule):
             rule.load_state_dict(kept)
 
 
-class Recomputed(GradientRule):
-    """A rule that carries as if parameters had always been those of now: a check of what stale sensitivities cost.
-
-    All chunks are kept, and for each gradient what is carried is formed anew from the first of them, states included.
-    So time and memory grow with the steps taken.
-
-    Args:
-        rule: the rule to check, which has seen nothing.
-    """
-
-    def __init__(self, rule: Carrying) -> None:
-        super().__init__(rule.cell, rule.batch_size)
-        self._rule, self._kept = rule, list[Any]()
-
-    def prepare(self, x: Tensor, state: State, first: Tensor | None = None) -> None:
-        """See `GradientRule.prepare`."""
-        self._now = (x.detach(), detached(state), first)
-        self._rule.prepare(x, state, first)
-
-    def unroll(
-        self, x: Tensor, state: State, first: Tensor | None = None, rows: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        """See `GradientRule.unroll`."""
-        if rows is None:
-            self._now = (x.detach(), detached(state), first)
-        return self._rule.unroll(x, state, first, rows)
-
-    def add_carried(self) -> None:
-        """See `GradientRule.add_carried`."""
-        fresh = self._rule.fresh()
-        state = self._kept[0][1] if self._kept else None
-        with torch.no_grad():
-            for x, _, first in self._kept:
-                _, state = fresh.unroll(x, state, first)
-                fresh.advance()
-        self._rule.sensitivity = fresh.sensitivity
-        self._rule.add_carried()
-
-    def advance(self) -> None:
-        """See `GradientRule.advance`."""
-        self._rule.advance()
-        self._kept.append(self._now)
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `GradientRule.state_dict`."""
-        raise NeuroctlError("recompute=True is a check that is not saved")
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """See `GradientRule.load_state_dict`."""
-        raise NeuroctlError("recompute=True is a check that is not saved")
-
-
-def _rtrl(cell: Cell, batch_size: int) -> GradientRule:
+def rtrl(cell: Cell, batch_size: int) -> GradientRule:
+    """Exact real-time recurrent learning of a cell."""
     return (ElementwiseRTRL if isinstance(cell, ElementwiseCell) else GenericRTRL)(cell, batch_size)
 
 
-def _snap1(cell: Cell, batch_size: int) -> GradientRule:
+def snap1(cell: Cell, batch_size: int) -> GradientRule:
+    """Credit through each unit's own past; for an element-wise cell that is `rtrl`."""
     return (ElementwiseRTRL if isinstance(cell, ElementwiseCell) else OwnPast)(cell, batch_size)
-
-
-RULES: dict[str, Callable[[Cell, int], GradientRule]] = {
-    "bptt": Truncated,
-    "rtrl": _rtrl,
-    "layerwise": Layerwise,
-    "snap1": _snap1,
-    "immediate": Immediate,
-}
-"""How to make a rule for a cell and a number of rows, by name."""
-
-
-def make_rule(name: str, cell: Cell, batch_size: int, recompute: bool = False) -> GradientRule:
-    """The rule of this name.
-
-    Args:
-        name: of `RULES`.
-        cell: the recurrent cell.
-        batch_size: B, rows with a past of their own.
-        recompute: whether what is carried is formed anew for every gradient, see `Recomputed`; a check.
-
-    Raises:
-        NeuroctlError: an unknown name, a rule that is not defined for this cell, or nothing to recompute.
-    """
-    if name not in RULES:
-        raise UnknownNameError("gradient rule", name, RULES)
-    if not isinstance(cell, Cell):
-        raise NeuroctlError(f"a gradient rule takes a cell; got {type(cell).__name__}")
-    try:
-        rule = RULES[name](cell, batch_size)
-    except NeuroctlError as error:
-        fitting = ", ".join(other for other in RULES if _fits(other, cell, batch_size))
-        raise NeuroctlError(f"gradient rule {name!r}: {error}; rules for this cell: {fitting}") from None
-    if not recompute:
-        return rule
-    if not isinstance(rule, Carrying):
-        raise NeuroctlError(f"gradient rule {name!r} has nothing to recompute: take 'rtrl' or 'snap1'")
-    return Recomputed(rule)
-
-
-def _fits(name: str, cell: Cell, batch_size: int) -> bool:
-    try:
-        RULES[name](cell, batch_size)
-    except NeuroctlError:
-        return False
-    return True
-
-
-def detached(state: State) -> State:
-    """The same state without a graph."""
-    if isinstance(state, Tensor):
-        return state.detach()
-    return tuple(detached(part) for part in state)
 
 
 def _by_layer(cell: Cell, state: State) -> tuple[State, ...]:
