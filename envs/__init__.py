@@ -4,6 +4,8 @@ import gymnasium as gym
 
 from neuroctl.registry import held_out, shifts
 
+from .atari_games import GAMES, game_name
+
 gym.register(
     id="neuroctl/LaneFollow-v0",
     entry_point="neuroctl.envs.lane_follow:LaneFollow",
@@ -47,6 +49,13 @@ for _task in (
         id=f"neuroctl/{_task}",
         entry_point=f"neuroctl.envs.gymnasium_tasks:{_task.removesuffix('-v5')}",
         vector_entry_point=f"neuroctl.envs.gymnasium_tasks:{_task.removesuffix('-v5')}Vector",
+    )
+
+for _game in map(game_name, GAMES):
+    gym.register(
+        id=f"neuroctl/Atari-{_game}-v0",
+        entry_point=f"neuroctl.envs.atari:{_game}",
+        vector_entry_point=f"neuroctl.envs.atari:{_game}Vector",
     )
 
 for _name, _target, _summary in (

@@ -30,6 +30,21 @@ class Condition:
     """Agents in a population."""
 
 
+def _tuned(learning_rate_per_s: float, *rule_options: str) -> dict[str, Any]:
+    return {"learning_rate_per_s": learning_rate_per_s, "rule_options": rule_options}
+
+
+_BALL, _LANE = ("initial=(0.15,0.08)", "episode_length=300"), ("initial=(0.006,0.003)", "episode_length=250")
+_R_STDP: dict[Task, dict[str, Any]] = {
+    "ball": _tuned(1e-2, *_BALL, "a_minus=0.2"),
+    "sums": _tuned(1e-2, *_BALL, "a_minus=0.5"),
+    "lane": _tuned(3e-5, *_LANE, "a_minus=0", "min_weight=-0.45", "max_weight=0.45"),
+}
+_NODE_PERTURBATION: dict[Task, dict[str, Any]] = {
+    "ball": _tuned(1e-2, *_BALL, "min_weight=-7.4"),
+    "sums": _tuned(2e-2, *_BALL, "min_weight=-7.4"),
+    "lane": _tuned(1e-4, *_LANE, "min_weight=-0.45", "max_weight=0.45"),
+}
 CONDITIONS: dict[str, Condition] = {
     "annealed": Condition(hours=FULL_HOURS, agents=16),
     "constant": Condition({"learning_rate_schedule": "constant", "learning_rate_half_life_s": None}, hours=FULL_HOURS),
@@ -47,8 +62,8 @@ CONDITIONS: dict[str, Condition] = {
     "z-scored reward": Condition({"reward_filter": "zscore"}),
     "reward late": Condition({"reward_delay_s": 300.0}),
     "untrained": Condition(WITHOUT_LEARNING),
-    "r-stdp": Condition({"rule": "r-stdp", "rule_options": (), "learning_rate_per_s": 1e-2}),
-    "node-perturbation": Condition({"rule": "node-perturbation", "rule_options": (), "learning_rate_per_s": 1e-2}),
+    "r-stdp": Condition({"rule": "r-stdp"}, tuned=_R_STDP),
+    "node-perturbation": Condition({"rule": "node-perturbation"}, tuned=_NODE_PERTURBATION),
 }
 """`reward late` and `untrained` are controls, the last two are baselines; the short ones are exploratory."""
 SCRIPTED = {"ball": ("expert", "random"), "sums": ("expert", "random"), "lane": ("expert", "random", "straight")}

@@ -4,6 +4,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+MOST_LISTED = 60
+"""Known names that a message lists."""
+
 
 class NeuroctlError(ValueError):
     """A mistake or damage that the user can mend; programs print it as one line and exit with code 2."""
@@ -23,7 +26,11 @@ class UnknownNameError(NeuroctlError):
         names = sorted(set(known))
         close = difflib.get_close_matches(str(name), names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        super().__init__(f"unknown {kind} {name!r}; {hint}known: {', '.join(names) or 'none'}")
+        known = f"known: {', '.join(names) or 'none'}"
+        if len(names) > MOST_LISTED:
+            nearest = difflib.get_close_matches(str(name), names, n=5, cutoff=0)
+            known = f"the nearest of {len(names)} that are known: {', '.join(nearest)}"
+        super().__init__(f"unknown {kind} {name!r}; {hint}{known}")
         self._asked = kind, name, names
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -96,6 +96,11 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"observation": "retina", "cues": 3, "max_steps": 90},
         {"discrete_actions": True, "radius_m": 0.5, "rest_s": 0, "dynamics": {"action_delay": 2}, "max_steps": 80},
     ],
+    "neuroctl/Atari-Breakout-v0": [
+        {"size": (42, 42), "max_steps": 30},
+        {"protocol": "deepmind", "frame_stack": 1, "size": (30, 20), "max_steps": 25},
+        {"grayscale": False, "frame_stack": 2, "size": (20, 20), "frame_skip": 2, "max_steps": 30},
+    ],
     **{env_id: [{"max_steps": 30}] for env_id in GYMNASIUM},
     "neuroctl/HalfCheetah-v5": [
         {"max_steps": 30},
@@ -107,6 +112,7 @@ SHIFTED = {
     "neuroctl/BallReach-v0": [1, 2, 3],  # an image; sums, with dynamics of its own; events
     "neuroctl/LaneFollow-v0": [3, 4, 6, 7],  # an image; events; discrete actions; numbers, with dynamics of its own
     "neuroctl/WaterMaze-v0": [1, 2],  # an image; discrete actions and numbers, with dynamics of its own
+    "neuroctl/Atari-Breakout-v0": [1, 2],  # images, grey and in colour; discrete actions
     "neuroctl/HalfCheetah-v5": [1],
     "neuroctl/Hopper-v5": [0],
     "neuroctl/TMaze-v0": [1],  # numbers and discrete actions, without a robot
@@ -123,7 +129,11 @@ MAY_BE_CONSTANT = {
     "neuroctl/WaterMaze-v0": [7],  # whether it stands on the platform, where there is no rest
 }
 """Entries of observations that tell nothing, mostly Gymnasium's own."""
-IDS = [name for name in gym.registry if name.startswith("neuroctl/")]
+IDS = [
+    name
+    for name in gym.registry
+    if name.startswith("neuroctl/") and (name in OPTIONS or not name.startswith("neuroctl/Atari-"))
+]
 SETS = [(f"{i.split('/')[1]}-{k}", i, k, o) for i in IDS for k, o in enumerate(OPTIONS.get(i, [{}]))]
 CASES = [pytest.param(env_id, options, id=name) for name, env_id, _, options in SETS]
 conformance = pytest.mark.parametrize(("env_id", "options"), CASES)
@@ -349,7 +359,7 @@ def test_reset_mask_touches_only_its_rows(env_id, options):
     obs, _ = env.reset(seed=[None, 77, None], options={"reset_mask": mask})
     assert equal(obs[~mask], before[~mask])
     after = env.get_state()
-    simulated = ["mujoco"] if "mujoco" in state else [key for key in state if key.startswith("variable/")]
+    simulated = [key for key in state if key in ("mujoco", "machine") or key.startswith("variable/")]
     assert any(not equal(after[key][mask], state[key][mask]) for key in simulated)
     assert all(equal(state[key][~mask], after[key][~mask]) for key in state)
     assert equal(obs[1], make_env(env_id, 1, options).reset(seed=77)[0][0])

@@ -91,3 +91,12 @@ def test_importing_neuroctl_and_help_of_every_program_are_light(run_python: RunP
     result = run_python("-W", "error", "-c", LIGHT)
     assert result.returncode == 0, result.stderr
     assert set(result.stdout.splitlines()[-1].split()[1:]) >= PROGRAMS
+
+
+def test_of_many_names_the_nearest_are_listed() -> None:
+    error = UnknownNameError("game", "gme7", [f"game{k}" for k in range(100)])
+    assert str(error).startswith(
+        "unknown game 'gme7'; did you mean 'game7'? the nearest of 100 that are known: game7, "
+    )
+    assert str(error).count(",") == 4
+    assert "known: game0, game1" in str(UnknownNameError("game", "x", [f"game{k}" for k in range(50)]))
