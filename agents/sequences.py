@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroctl.episode_codec import pack_image, unpack_image
 from neuroctl.errors import NeuroctlError
+from neuroctl.frames import BLOCK, Frames
+from neuroctl.last_used import LastUsed
 from neuroctl.recording import Recording
 from neuroctl.streams import stream
+
+MEMORY_BYTES = 1 << 30
+"""Of images that stay in memory compressed, and likewise unpacked."""
 
 
 @dataclass(frozen=True)
@@ -32,55 +37,102 @@ class Batch:
     weight: NDArray[np.float32]
 
 
-class Sequences:
-    """The episodes to learn from, in memory (images as bytes)."""
+class Part(NamedTuple):
+    """An episode to learn from.
 
-    def __init__(self) -> None:
-        self._obs: list[NDArray[Any]] = []
-        self._packed: list[bool] = []
-        self._labels: list[NDArray[Any]] = []
+    Attributes:
+        recording: where it is.
+        number: in the recording.
+        obs: its observations `[T + 1, ...]`; None of images, which are read when they are needed.
+        label: the expert's actions, `[T, ...]`.
+    """
+
+    recording: Recording
+    number: int
+    obs: NDArray[Any] | None
+    label: NDArray[Any]
+
+
+class Sequences:
+    """The episodes to learn from.
+
+    Images are read from the recording when they are needed: files, compressed, and parts of them, unpacked, stay in
+    memory up to a limit, those that were used last.
+
+    Args:
+        memory_bytes: of either kind.
+    """
+
+    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._parts: list[Part] = []
+        self._files = LastUsed[int, Frames](memory_bytes, lambda frames: frames.data.nbytes)
+        self._blocks = LastUsed[tuple[int, int], NDArray[Any]](memory_bytes, lambda block: block.nbytes)
 
     def add(self, recording: Recording) -> None:
         """Take in the episodes of a recording.
 
         Raises:
-            NeuroctlError: it has dict observations.
+            NeuroctlError: it has dict observations, or others than the recordings before.
         """
         for number in recording.numbers():
-            episode = recording.episode(number)
-            if isinstance(episode.obs, dict):
+            episode = recording.episode(number, unpack=False)
+            obs = episode.obs
+            if isinstance(obs, dict):
                 raise NeuroctlError(f"{recording.path}: imitation from dict observations is not supported")
-            self._obs.append(pack_image(episode.obs[:-1]))
-            self._packed.append(self._obs[-1].dtype != episode.obs.dtype)
-            self._labels.append(episode.label)
+            if not self._parts:
+                self._shape, self._dtype = obs.shape[1:], obs.dtype
+            if obs.shape[1:] != self._shape:
+                raise NeuroctlError(
+                    f"{recording.path} has observations of shape {obs.shape[1:]}, the recordings before {self._shape}"
+                )
+            kept = None if isinstance(obs, Frames) else obs
+            if kept is None:
+                self._files.put(len(self._parts), obs)
+            self._parts.append(Part(recording, number, kept, episode.label))
 
     def __len__(self) -> int:
-        return len(self._obs)
+        return len(self._parts)
 
     def observations(self) -> Iterator[NDArray[Any]]:
         """The observations `[T, ...]` of each episode."""
-        return (self._seen(k) for k in range(len(self._obs)))
+        return (self._seen(k, 0, self.length(k)) for k in range(len(self)))
 
-    def _seen(self, episode: int, steps: slice = slice(None)) -> NDArray[Any]:
-        """Observations as the policy saw them: floats that were packed are unpacked, an 8-bit camera's stay bytes."""
-        obs = self._obs[episode][steps]
-        return unpack_image(obs) if self._packed[episode] else obs
+    def _seen(self, episode: int, start: int, stop: int) -> NDArray[Any]:
+        """Observations of some steps as the policy saw them."""
+        obs = self._parts[episode].obs
+        if obs is not None:
+            return obs[start:stop]
+        frames = self._files.get(episode, lambda: self._read(episode))
+        pieces = [np.empty((0, *self._shape), self._dtype)]
+        for index in range(start // BLOCK, -(-stop // BLOCK)):
+            block = self._blocks.get((episode, index), partial(frames.block, index))
+            first = index * BLOCK
+            pieces.append(frames.seen(index, block[max(start - first, 0) : stop - first]))
+        return np.concatenate(pieces)
+
+    def _read(self, episode: int) -> Frames:
+        part = self._parts[episode]
+        frames: Frames = part.recording.episode(part.number, unpack=False).obs
+        return frames
 
     def window(self, episode: int, start: int, length: int) -> tuple[NDArray[Any], NDArray[Any], int]:
         """Observations and labels from `start`, at most `length` steps, and how many there are."""
-        obs = self._seen(episode, slice(start, start + length))
-        return obs, self._labels[episode][start : start + length], len(obs)
+        stop = min(start + length, self.length(episode))
+        return self._seen(episode, start, stop), self._parts[episode].label[start:stop], stop - start
 
     def length(self, episode: int) -> int:
         """Steps of an episode."""
-        return len(self._obs[episode])
+        return len(self._parts[episode].label)
 
     def empty_batch(self, length: int, width: int) -> Batch:
         """A batch of zeros."""
-        obs = np.zeros((length, width, *self._obs[0].shape[1:]), dtype=self._seen(0, slice(1)).dtype)
-        label = np.zeros((length, width, *self._labels[0].shape[1:]), dtype=self._labels[0].dtype)
-        first = np.zeros((length, width), dtype=np.bool_)
-        return Batch(obs, label, first, np.zeros((length, width), dtype=np.float32))
+        label = self._parts[0].label
+        return Batch(
+            np.zeros((length, width, *self._shape), self._dtype),
+            np.zeros((length, width, *label.shape[1:]), label.dtype),
+            np.zeros((length, width), np.bool_),
+            np.zeros((length, width), np.float32),
+        )
 
 
 def random_windows(data: Sequences, seed: int, update: int, length: int, width: int) -> Batch:

@@ -1,4 +1,4 @@
-"""How the arrays of an episode become bytes: names, 8-bit images, archives. Equal arrays give equal bytes."""
+"""How the arrays of an episode become bytes: names and archives. Equal arrays give equal bytes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DamagedFileError
+from .frames import Frames, frames_of, unpack_image
 
 _BYTE = "u8:"
-"""Prefix of an array of k/255 (an 8-bit camera's image) that is stored as the bytes k; decoding gives equal bits."""
-
-
-def pack_image(array: NDArray[Any]) -> NDArray[Any]:
-    """The bytes k of a float32 array of k/255; any other array unchanged."""
-    if array.dtype != np.float32 or array.ndim < 2:
-        return array
-    with np.errstate(invalid="ignore"):
-        packed = np.rint(array * np.float32(255)).astype(np.uint8)
-    same = np.array_equal(unpack_image(packed).view(np.uint32), np.ascontiguousarray(array).view(np.uint32))
-    return packed if same else array
-
-
-def unpack_image(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """float32 k/255 from bytes k."""
-    return packed.astype(np.float32) / np.float32(255)
+"""Prefix, in format 1 of recordings, of images k/255 that are stored as the bytes k."""
 
 
 def flatten(name: str, value: Any) -> dict[str, NDArray[Any]]:
@@ -61,25 +47,22 @@ def encode_episode(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def decode_episode(data: bytes, path: Path) -> dict[str, NDArray[Any]]:
+def decode_episode(data: bytes, path: Path, *, unpack: bool = True) -> dict[str, Any]:
     """Arrays of an `.npz`, images unpacked.
+
+    Args:
+        data: the bytes.
+        path: where they are from, for messages.
+        unpack: whether compressed images become arrays, or stay `Frames`.
 
     Raises:
         DamagedFileError: not an archive of plain arrays.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+            arrays: dict[str, Any] = frames_of({key: archive[key] for key in archive.files})
+        if unpack:
+            arrays = {key: value[:] if isinstance(value, Frames) else value for key, value in arrays.items()}
     except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError) as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from None
     return {k.removeprefix(_BYTE): unpack_image(v) if k.startswith(_BYTE) else v for k, v in arrays.items()}
-
-
-def image_column(key: str, parts: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """One array from the rows of all steps, as bytes if every row was or can be packed."""
-    packed = [part if part.dtype == np.uint8 else pack_image(part) for part in parts]
-    if all(part.dtype == np.uint8 for part in packed) and parts[-1].dtype == np.float32:
-        return {_BYTE + key: np.stack(packed)}
-    if any(part.dtype == np.float32 for part in parts):
-        return {key: np.stack([unpack_image(p) if p.dtype == np.uint8 else p for p in parts])}
-    return {key: np.stack(parts)}

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contracts import Info, Listener, Observation, Step
-from .episode_codec import flatten, image_column, pack_image
+from .episode_codec import flatten
+from .frames import FrameWriter, is_image
 from .recording import STATE_EVERY, DatasetInfo, Recording
 from .vector import Vector, get_state
 from .versions import versions
@@ -38,6 +39,7 @@ class Recorder(Listener):
         self._seeds = seeds
         self._state_every = state_every
         self._steps: list[dict[str, NDArray[Any]]] = []
+        self._images: list[dict[str, FrameWriter]] = [{} for _ in self._numbers]
         self._states: list[dict[str, NDArray[Any]]] = []
 
     def on_begin(self, env: Vector, obs: Observation, info: Info) -> None:
@@ -55,10 +57,14 @@ class Recorder(Listener):
         """Keep the step; write the episodes that ended with it."""
         if not any(number is not None for number in self._numbers):
             return
-        images = {k: pack_image(v) for k, v in flatten("obs", step.obs).items()}
+        seen = flatten("obs", step.obs)
+        numbers = {key: value for key, value in seen.items() if not is_image(value[0])}
+        for row in [row for row, number in enumerate(self._numbers) if number is not None]:
+            for key in sorted(seen.keys() - numbers.keys()):
+                self._images[row].setdefault(key, FrameWriter()).add(seen[key][row])
         label = {} if self._label is None else {"label": self._label}
         self._label = step.info.get("expert_action")
-        self._steps.append({**images, "action": step.action, "reward": step.reward, **label})
+        self._steps.append({**numbers, "action": step.action, "reward": step.reward, **label})
         for row in np.flatnonzero(step.done).tolist():
             if self._numbers[row] is not None:
                 self._write(row, step)
@@ -70,13 +76,14 @@ class Recorder(Listener):
         number = self._numbers[row]
         assert number is not None
         arrays: dict[str, NDArray[Any]] = {}
+        last = {key: value[row] for key, value in flatten("obs", step.info["final_obs"]).items()}
+        for key, writer in self._images[row].items():
+            writer.add(last[key])
+            arrays |= writer.arrays(key)
+        self._images[row] = {}
         for key in self._steps[0]:
             parts = [s[key][row] for s in self._steps]
-            if key.startswith("obs"):
-                parts.append(flatten("obs", step.info["final_obs"])[key][row])
-                arrays |= image_column(key, parts)
-            else:
-                arrays[key] = np.stack(parts)
+            arrays[key] = np.stack([*parts, last[key]] if key in last else parts)
         if self._recording.info.learning:
             arrays |= {key: value[row] for key, value in flatten("after", step.next_obs).items()}
         arrays["reward"] = arrays["reward"].astype(np.float64)

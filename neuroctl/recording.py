@@ -35,7 +35,8 @@ from .storage import (
 )
 from .versions import differences
 
-FORMAT = 1
+FORMAT = 2
+"""Of the files: since 2, images are compressed."""
 STATE_EVERY = 100
 """Control steps between two snapshots of the environment's state inside an episode."""
 
@@ -83,7 +84,8 @@ class Episode:
 
     Attributes:
         number: in the recording.
-        obs: the policy's side of the observations, `[T + 1, ...]`; the last is the final one.
+        obs: the policy's side of the observations, `[T + 1, ...]`; the last is the final one. Images are `Frames`
+            where they were not unpacked.
         action: the policy's side of the actions, `[T, ...]`.
         reward: float64 `[T]`.
         terminated: ended by the task, not by a limit.
@@ -95,7 +97,7 @@ class Episode:
     """
 
     number: int
-    obs: Observation
+    obs: Any
     action: NDArray[Any]
     reward: NDArray[np.float64]
     terminated: bool
@@ -279,8 +281,8 @@ class Recording:
         append_line(self.path / "index.jsonl", json.dumps(entry))
         self.index[number] = entry
 
-    def arrays(self, number: int) -> dict[str, NDArray[Any]]:
-        """The verified arrays of an episode, by name.
+    def arrays(self, number: int, *, unpack: bool = True) -> dict[str, Any]:
+        """The verified arrays of an episode, by name; images stay compressed `Frames` unless they are unpacked.
 
         Raises:
             NeuroctlError: the episode is not in the index.
@@ -297,14 +299,14 @@ class Recording:
         data = path.read_bytes()
         if sha256(data) != entry["sha256"]:
             raise DamagedFileError(f"episode {number}: {path} is damaged: its hash differs from the index")
-        arrays = decode_episode(data, path)
+        arrays = decode_episode(data, path, unpack=unpack)
         if not np.array_equal(arrays.pop("summary", _summary_bytes(entry)), _summary_bytes(entry)):
             raise DamagedFileError(f"episode {number}: its line in {self.path / 'index.jsonl'} is damaged")
         return arrays
 
-    def episode(self, number: int) -> Episode:
+    def episode(self, number: int, *, unpack: bool = True) -> Episode:
         """Read and verify an episode; raises as `arrays` does."""
-        arrays = self.arrays(number)
+        arrays = self.arrays(number, unpack=unpack)
         return Episode(
             number=number,
             obs=unflatten(arrays, "obs"),

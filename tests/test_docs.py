@@ -113,6 +113,11 @@ def test_every_block_about_memory_tasks_runs(workspace, capsys):
     assert info["final_info"]["success"][info["_final_info"]].all() and scope["obs"].shape == (64, 8)
 
 
+def test_every_block_about_atari_runs(capsys):
+    scope = run_blocks("docs/atari.md", shorten, capsys)
+    assert scope["obs"].shape == (4, 84, 84) and len(scope["state"]["machine"]) == 4
+
+
 def test_every_block_about_exact_gradients_runs(workspace, capsys):
     def typed(words: list[str]) -> list[str]:
         return replaced(words, {"400": "2"}, train=["--steps", "20", "--num-envs", "2"])

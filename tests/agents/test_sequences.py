@@ -9,6 +9,7 @@ import pytest
 
 from neuroctl.agents.sequences import CarriedSequences, Sequences, random_windows
 from neuroctl.errors import NeuroctlError
+from neuroctl.frames import FrameWriter, frames_of
 from neuroctl.recording import Recording
 
 
@@ -29,7 +30,7 @@ class Fake:
     def numbers(self):
         return list(range(len(self._lengths)))
 
-    def episode(self, number):
+    def episode(self, number, *, unpack):
         steps = np.arange(self._lengths[number] + 1)
         episode = np.full_like(steps, number + self._start)
         obs = np.stack([episode, steps], 1).astype(np.float64)
@@ -55,26 +56,46 @@ def test_every_observation_that_has_an_action_is_handed_out_once():
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.uint8])
-def test_images_are_kept_as_bytes_and_come_back_as_the_policy_saw_them(kind):
+@pytest.mark.parametrize("memory_bytes", [1, 1 << 30])
+def test_images_are_read_when_needed_and_come_back_as_the_policy_saw_them(kind, memory_bytes):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (6, 4, 5)).astype(np.uint8)
-    obs = images if kind is np.uint8 else images.astype(np.float32) / np.float32(255)
+    films = [rng.integers(0, 256, (n, 4, 5)).astype(np.uint8) for n in (6, 100, 50)]
+    films = films if kind is np.uint8 else [film.astype(np.float32) / np.float32(255) for film in films]
+    read = []
 
     class Images(Fake):
-        def episode(self, number):
-            return Episode(obs, np.zeros((5, 1)))
+        def episode(self, number, *, unpack):
+            read.append(number)
+            writer = FrameWriter()
+            for image in films[number]:
+                writer.add(image)
+            return Episode(frames_of(writer.arrays("obs"))["obs"], np.zeros((len(films[number]) - 1, 1)))
 
-    data = Sequences()
-    data.add(cast(Recording, Images([5])))
-    assert data._obs[0].dtype == np.uint8
-    for window in (data.window(0, 1, 3)[0], CarriedSequences(data, 0, 1).next(4).obs[1:4, 0]):
-        assert window.dtype == kind
-        np.testing.assert_array_equal(window, obs[1:4])
+    data = Sequences(memory_bytes)
+    data.add(cast(Recording, Images([5, 99, 49])))
+    batch = data.empty_batch(3, 2)
+    assert batch.obs.shape == (3, 2, 4, 5) and batch.obs.dtype == kind
+    for episode, start, length in [(0, 1, 3), (1, 0, 99), (1, 30, 40), (2, 45, 9), (1, 96, 2), (0, 0, 1), (2, 31, 2)]:
+        window, _, n = data.window(episode, start, length)
+        assert window.dtype == kind and n == min(length, data.length(episode) - start)
+        np.testing.assert_array_equal(window, films[episode][start : start + n])
+    assert [len(part) for part in data.observations()] == [5, 99, 49]
+    assert read[:3] == [0, 1, 2] and (len(read) > 6 if memory_bytes == 1 else len(read) == 3)
+
+
+def test_recordings_of_other_shapes_are_refused():
+    class Wide(Fake):
+        def episode(self, number, *, unpack):
+            return Episode(np.zeros((3, 7)), np.zeros((2, 1)))
+
+    data = sequences(3)
+    with pytest.raises(NeuroctlError, match=r"fake has observations of shape \(7,\), the recordings before \(2,\)"):
+        data.add(cast(Recording, Wide([2])))
 
 
 def test_dict_observations_are_refused():
     class Dicts(Fake):
-        def episode(self, number):
+        def episode(self, number, *, unpack):
             return Episode({"a": np.zeros((2, 1))}, np.zeros((1, 1)))
 
     with pytest.raises(NeuroctlError, match="fake: imitation from dict observations is not supported"):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neuroctl.episode_codec import decode_episode
+from neuroctl.episode_codec import decode_episode, encode_episode
 from neuroctl.errors import DamagedFileError, FormatVersionError, NeuroctlError
+from neuroctl.frames import Frames
 from neuroctl.recording import Recording
 from neuroctl.rollouts import record
 from neuroctl.storage import is_unused
@@ -33,12 +34,21 @@ def same(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def test_8_bit_images_are_stored_as_bytes_and_read_exactly(tmp_path: Path) -> None:
+def test_images_are_stored_compressed_and_read_exactly(tmp_path: Path) -> None:
     recording = make(tmp_path, 1, env_kwargs={"image": True, "min_steps": 12})
     with np.load(tmp_path / "episodes" / "000000.npz") as archive:
-        assert archive["u8:obs/image"].dtype == np.uint8
+        stored = archive["frames-data:obs/image"]
     image = recording.episode(0).obs["image"]
     assert image.dtype == np.float32 and same(image, np.rint(image * 255).astype(np.float32) / np.float32(255))
+    assert stored.nbytes < image.size  # less than a byte for each value
+    frames = recording.arrays(0, unpack=False)["obs/image"]
+    assert isinstance(frames, Frames) and same(frames[:], image)
+
+
+def test_images_of_recordings_of_format_1_are_read(tmp_path: Path) -> None:
+    levels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    arrays = decode_episode(encode_episode({"u8:obs": levels, "reward": np.ones(2)}), tmp_path)
+    assert same(arrays["obs"], levels.astype(np.float32) / np.float32(255)) and same(arrays["reward"], np.ones(2))
 
 
 @pytest.mark.parametrize("trial", range(6))
@@ -172,8 +182,8 @@ def test_recording_into_a_folder_with_other_settings_is_refused(tmp_path: Path) 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     make(tmp_path, 1)
     path = tmp_path / "dataset.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2, "new_field": 1}))
-    with pytest.raises(FormatVersionError, match=r"recording format 2; this neuroctl reads up to 1"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 3, "new_field": 1}))
+    with pytest.raises(FormatVersionError, match=r"recording format 3; this neuroctl reads up to 2"):
         Recording(tmp_path)
 
 
