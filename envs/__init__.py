@@ -4,6 +4,7 @@ import gymnasium as gym
 
 from neuroctl.registry import held_out, shifts
 
+from . import procgen_games
 from .atari_games import GAMES, game_name
 
 gym.register(
@@ -56,6 +57,13 @@ for _game in map(game_name, GAMES):
         id=f"neuroctl/Atari-{_game}-v0",
         entry_point=f"neuroctl.envs.atari:{_game}",
         vector_entry_point=f"neuroctl.envs.atari:{_game}Vector",
+    )
+
+for _game in procgen_games.GAMES:
+    gym.register(
+        id=f"neuroctl/Procgen-{_game}-v0",
+        entry_point=f"neuroctl.envs.procgen:{_game}",
+        vector_entry_point=f"neuroctl.envs.procgen:{_game}Vector",
     )
 
 for _name, _target, _summary in (

@@ -12,8 +12,8 @@ import gymnasium as gym
 from neuroctl import registry
 from neuroctl.launch.program import parse, run, table
 
-ATARI = "neuroctl/Atari-"
-"""How the ids of Atari games begin."""
+FAMILIES = {"neuroctl/Atari-": "atari", "neuroctl/Procgen-": "procgen"}
+"""How the ids of many games begin, and the extra that they need."""
 INDENT = {"initial_indent": "  ", "subsequent_indent": "    "}
 
 
@@ -26,11 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print every registered name."""
     parse(Arguments, argv, "list")
     environments = sorted(name for name in gym.registry if name.startswith("neuroctl/"))
-    games = [name for name in environments if name.startswith(ATARI)]
     sys.stdout.write("environments (any other Gymnasium id works too)\n")
-    sys.stdout.write("".join(f"  {name}\n" for name in environments if name not in games))
-    names = ", ".join(name.removeprefix(ATARI).removesuffix("-v0") for name in games)
-    sys.stdout.write(textwrap.fill(f"{ATARI}<Game>-v0 (extra: atari): {names}", 110, **INDENT) + "\n")
+    sys.stdout.write("".join(f"  {name}\n" for name in environments if not name.startswith(tuple(FAMILIES))))
+    for start, extra in FAMILIES.items():
+        games = (name.removeprefix(start).removesuffix("-v0") for name in environments if name.startswith(start))
+        text = f"{start}<Game>-v0 (extra: {extra}): {', '.join(games)}"
+        sys.stdout.write(textwrap.fill(text, 110, **INDENT) + "\n")
     kinds = ("presets", "agents", "cells", "rules", "shifts")
     for title, names in ((kind, getattr(registry, kind)) for kind in kinds):
         rows = [(f"  {name}", names.entries[name].summary) for name in names.names()]

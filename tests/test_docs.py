@@ -13,7 +13,9 @@ import pytest
 
 from neuroctl import registry
 from neuroctl.envs.mujoco_task import Batch
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch import cli
+from neuroctl.vector import make_env
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"--steps": "4", "--episodes": "2"}
@@ -116,6 +118,15 @@ def test_every_block_about_memory_tasks_runs(workspace, capsys):
 def test_every_block_about_atari_runs(capsys):
     scope = run_blocks("docs/atari.md", shorten, capsys)
     assert scope["obs"].shape == (4, 84, 84) and len(scope["state"]["machine"]) == 4
+
+
+def test_every_block_about_procgen_runs(capsys):
+    try:
+        make_env("neuroctl/Procgen-CoinRun-v0", 1).close()
+    except NeuroctlError as error:
+        pytest.skip(str(error))
+    scope = run_blocks("docs/procgen.md", shorten, capsys)
+    assert scope["held_out"]["level"].min() >= 500 > scope["train"]["level"].max()
 
 
 def test_every_block_about_exact_gradients_runs(workspace, capsys):

@@ -129,10 +129,10 @@ MAY_BE_CONSTANT = {
     "neuroctl/WaterMaze-v0": [7],  # whether it stands on the platform, where there is no rest
 }
 """Entries of observations that tell nothing, mostly Gymnasium's own."""
+FAMILIES = ("neuroctl/Atari-", "neuroctl/Procgen-")
+"""One Atari game stands for all. The state of a Procgen game cannot be read: tests/envs/test_procgen.py."""
 IDS = [
-    name
-    for name in gym.registry
-    if name.startswith("neuroctl/") and (name in OPTIONS or not name.startswith("neuroctl/Atari-"))
+    name for name in gym.registry if name.startswith("neuroctl/") and (name in OPTIONS or not name.startswith(FAMILIES))
 ]
 SETS = [(f"{i.split('/')[1]}-{k}", i, k, o) for i in IDS for k, o in enumerate(OPTIONS.get(i, [{}]))]
 CASES = [pytest.param(env_id, options, id=name) for name, env_id, _, options in SETS]
