@@ -115,7 +115,7 @@ class SporeAgent(Agent):
         self._reward = np.zeros(num_envs)
         self._late = np.zeros((round(self.config.reward_delay_s / self._dt_s), num_envs))
         self._sums = np.zeros(2)
-        self._counted = controller.network.rules[SYNAPSES].counts()
+        self._counted = _counts(controller.network)
 
     def _members_for(self, rows: int) -> list[int]:
         assert self._learned is not None
@@ -167,10 +167,10 @@ class SporeAgent(Agent):
         """Means since the last report, and the state of the synapses; counts of changes are those since then."""
         reward, rate = self._sums / steps
         self._sums = np.zeros(2)
-        rule = self._controller.network.rules[SYNAPSES]
-        before, self._counted = self._counted, rule.counts()
+        network = self._controller.network
+        before, self._counted = self._counted, _counts(network)
         changes = {name: count - before.get(name, 0) for name, count in self._counted.items()}
-        figures = {name: float(values.mean()) for name, values in (rule.statistics() | changes).items()}
+        figures = {name: float(values.mean()) for name, values in (_statistics(network) | changes).items()}
         return {"reward": float(reward), "motor_rate_hz": float(rate), **figures}
 
     # -- state -------------------------------------------------------------------------------------------------
@@ -225,8 +225,10 @@ class SporeAgent(Agent):
 
     def _make(self, rows: int, seed: int) -> SpikingController:
         config, exploring = self.config, self.config.exploration_hz > 0
-        rule = _rule_of(config)
-        synapses = Projection("senses", "motor", rule=rule, synapses_per_pair=config.synapses_per_pair)
+        synapses = [
+            Projection("senses", "motor", rule=rule, synapses_per_pair=config.synapses_per_pair)
+            for rule in _rules_of(config)
+        ]
         weight = 2.0 if config.exploration_mv is None else config.exploration_mv
         neurons = NeuronParameters(
             dead_time_ms=config.dead_time_ms,
@@ -241,7 +243,7 @@ class SporeAgent(Agent):
         network = make_network(
             inputs={"senses": self._num_senses, **({"explore": 1} if exploring else {})},
             populations={"motor": Population(config.motors, neurons)},
-            projections=[synapses, *([Projection("explore", "motor", weight=weight)] if exploring else [])],
+            projections=[*synapses, *([Projection("explore", "motor", weight=weight)] if exploring else [])],
             output="motor",
             batch_size=rows,
             dt_ms=DT_MS,
@@ -281,9 +283,31 @@ def forms_on(device: str) -> tuple[Callable[..., Network], Callable[..., Encoder
     return partial(TorchSpikingNetwork, device=device), partial(TorchPoissonEncoder, device=device)
 
 
-def _rule_of(config: SporeConfig) -> RuleFactory:
-    """What makes the synapses, of the name and the options of the rule."""
-    make, options = registry.rules.load(config.rule), parse_options(config.rule_options)
+def _rules_of(config: SporeConfig) -> list[RuleFactory]:
+    """What makes the synapses, and those of inhibition where there are any."""
+    options = parse_options(config.rule_options)
+    opposite = {**options, "weight_scale": -options.get("weight_scale", 1.0)}
+    return [_rule_of(config, chosen) for chosen in ([options, opposite] if config.inhibition else [options])]
+
+
+def _counts(network: Network) -> dict[str, NDArray[np.int64]]:
+    """What all rules of a network have counted, together."""
+    counts: dict[str, NDArray[np.int64]] = {}
+    for rule in network.rules.values():
+        for name, count in rule.counts().items():
+            counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def _statistics(network: Network) -> dict[str, NDArray[np.float64]]:
+    """Figures of the rules of a network, as means over them."""
+    each = [rule.statistics() for rule in network.rules.values()]
+    return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
+
+
+def _rule_of(config: SporeConfig, options: dict[str, Any]) -> RuleFactory:
+    """What makes synapses, of the name of the rule and these options."""
+    make = registry.rules.load(config.rule)
     wrong = misfit(make, **options)
     if wrong is not None:
         raise NeuroctlError(f"agent.rule_options do not fit rule {config.rule!r}: {wrong}")

@@ -41,6 +41,8 @@ class SporeConfig(AgentConfig):
     """Simulated time in which it halves; not with a constant."""
     synapses_per_pair: int = 1
     """Parallel synapses from each input to each motor neuron."""
+    inhibition: bool = False
+    """Whether every input also inhibits: a second set of synapses that learn likewise, with negative weights."""
     motors: int = 8
     """Motor neurons: their directions lie around the circle, or the first half of them steers to the left."""
     drive_mv: float = 0.0
@@ -108,6 +110,10 @@ class SporeConfig(AgentConfig):
         checked_integer("agent.synapses_per_pair", self.synapses_per_pair, 1)
         if self.place_cells is not None:
             checked_integer("agent.place_cells", self.place_cells, 2)
+        if not isinstance(self.inhibition, bool):
+            raise NeuroctlError(f"agent.inhibition must be True or False, got {shown(self.inhibition)}")
+        if self.inhibition and self.rule != "synaptic-sampling":
+            raise NeuroctlError(f"agent.inhibition has no effect with rule {self.rule!r}; leave it out")
         self._check_effects()
 
     def _check_number(self, name: str, least: float, above: bool = False) -> None:

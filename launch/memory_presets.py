@@ -108,7 +108,8 @@ def ppo_pendulum() -> TrainConfig:
 
 def ppo_pendulum_hidden() -> TrainConfig:
     """Pendulum without velocities by PPO on an LSTM."""
-    options = {"cell": "lstm", "rollout_length": 200, "epochs": 10, "minibatches": 4, "discount": 0.9}
+    options = {"cell": "lstm", "rollout_length": 200, "epochs": 10, "minibatches": 16, "discount": 0.9, "trace": 0.9}
+    options |= {"learning_rate": 1e-3}
     env = ClassicControlConfig(id="neuroctl/Pendulum-v1", observe_velocity=False)
     return _ppo("ppo-pendulum-hidden", env, 500_000, 16, rewards="normalise", **options)
 

@@ -63,7 +63,7 @@ CONDITIONS: dict[str, Condition] = {
     "reward late": Condition({"reward_delay_s": 300.0}),
     "untrained": Condition(WITHOUT_LEARNING),
     "r-stdp": Condition({"rule": "r-stdp"}, tuned=_R_STDP),
-    "node-perturbation": Condition({"rule": "node-perturbation"}, tuned=_NODE_PERTURBATION),
+    "node-perturbation": Condition({"rule": "node-perturbation"}, tuned=_NODE_PERTURBATION, hours=FULL_HOURS),
 }
 """`reward late` and `untrained` are controls, the last two are baselines; the short ones are exploratory."""
 SCRIPTED = {"ball": ("expert", "random"), "sums": ("expert", "random"), "lane": ("expert", "random", "straight")}

@@ -390,3 +390,23 @@ def test_a_state_that_is_none_is_refused() -> None:
     agent = loop_of(configured(), 1)[1]
     with pytest.raises(NeuroctlError, match="state of the agent must be a mapping, got None"):
         agent.load_state_dict(cast(Any, None))
+
+
+def test_inhibition_is_a_second_set_of_synapses_with_negative_weights_that_learn() -> None:
+    _, agent, _ = loop_of(configured(inhibition=True), 2, learn=10)
+    excitation, inhibition = agent.network.rules.values()
+    assert list(agent.network.rules) == ["senses->motor", "senses->motor#2"]
+    assert (excitation.weight >= 0).all() and (inhibition.weight <= 0).all() and (inhibition.weight < 0).any()
+    fresh = loop_of(configured(inhibition=True), 2)[1]
+    begun: Any = fresh.network.rules["senses->motor#2"]
+    assert not np.array_equal(begun.theta, cast(Any, inhibition).theta)  # it has learned
+    fresh.load_state_dict(agent.state_dict())
+    assert np.array_equal(cast(Any, fresh.network.rules["senses->motor#2"]).theta, cast(Any, inhibition).theta)
+
+
+def test_inhibition_counts_in_the_figures() -> None:
+    _, agent, _ = loop_of(configured(inhibition=True), 2, learn=60)
+    assert agent._counted["formations"].shape == (2,)
+    both = [rule.counts()["retractions"] for rule in agent.network.rules.values()]
+    assert (both[0] > 0).any() and (both[1] > 0).any()
+    assert (agent._counted["retractions"] <= both[0] + both[1]).all()
