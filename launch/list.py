@@ -14,7 +14,6 @@ from neuroctl.launch.program import parse, run, table
 
 FAMILIES = {"neuroctl/Atari-": "atari", "neuroctl/Procgen-": "procgen"}
 """How the ids of many games begin, and the extra that they need."""
-INDENT = {"initial_indent": "  ", "subsequent_indent": "    "}
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for start, extra in FAMILIES.items():
         games = (name.removeprefix(start).removesuffix("-v0") for name in environments if name.startswith(start))
         text = f"{start}<Game>-v0 (extra: {extra}): {', '.join(games)}"
-        sys.stdout.write(textwrap.fill(text, 110, **INDENT) + "\n")
+        sys.stdout.write(textwrap.fill(text, 110, initial_indent="  ", subsequent_indent="    ") + "\n")
     kinds = ("presets", "agents", "cells", "rules", "shifts")
     for title, names in ((kind, getattr(registry, kind)) for kind in kinds):
         rows = [(f"  {name}", names.entries[name].summary) for name in names.names()]

@@ -150,8 +150,9 @@ def _theirs(options: Arguments, seed: int) -> Iterator[Point]:
         start = time.perf_counter()
         model.learn(every, reset_num_timesteps=False)
         seconds += time.perf_counter() - start
-        score, _ = evaluate_policy(model, world, n_eval_episodes=options.episodes)
-        yield Point(number * every, seconds, float(score))
+        returns, _ = evaluate_policy(model, world, n_eval_episodes=options.episodes, return_episode_rewards=True)
+        score = float(np.mean(returns))
+        yield Point(number * every, seconds, score)
         if score >= options.score:
             return
 

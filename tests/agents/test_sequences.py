@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_every_observation_that_has_an_action_is_handed_out_once():
 @pytest.mark.parametrize("memory_bytes", [1, 1 << 30])
 def test_images_are_read_when_needed_and_come_back_as_the_policy_saw_them(kind, memory_bytes):
     rng = np.random.default_rng(0)
-    films = [rng.integers(0, 256, (n, 4, 5)).astype(np.uint8) for n in (6, 100, 50)]
+    films: list[Any] = [rng.integers(0, 256, (n, 4, 5)).astype(np.uint8) for n in (6, 100, 50)]
     films = films if kind is np.uint8 else [film.astype(np.float32) / np.float32(255) for film in films]
     read = []
 

@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -6,8 +7,10 @@ import numpy as np
 import pytest
 
 import neuroctl
+from neuroctl import vector
 from neuroctl.envs.atari_games import GAMES, game_name
-from neuroctl.vector import make_env
+
+make_env: Callable[..., Any] = vector.make_env  # Any: methods of ours that Gymnasium's `VectorEnv` does not know
 
 BREAKOUT = "neuroctl/Atari-Breakout-v0"
 SMALL = {"size": (8, 8), "frame_stack": 1}
@@ -32,11 +35,13 @@ def test_frames_are_those_of_the_peer():
     peer = AtariVectorEnv("breakout", 1, noop_max=0, use_fire_reset=False, reward_clipping=False, num_threads=1)
     ours = make_env(BREAKOUT, 1, {**CALM, "full_actions": False})
     mine, theirs = ours.reset(seed=0)[0], peer.reset(seed=0)[0]
-    rng, rewards, worst, differing = np.random.default_rng(0), 0.0, 0, []
+    differing: list[float] = []
+    rng, rewards, worst = np.random.default_rng(0), 0.0, 0
     for action in [1, *rng.integers(4, size=400)]:
         np.testing.assert_array_equal(mine.shape, (1, 84, 84, 4))
         distance = np.abs(mine[0, ..., -1].astype(int) - theirs[0, -1])
-        worst, differing = max(worst, distance.max()), [*differing, (distance > 0).mean()]
+        worst = max(worst, distance.max())
+        differing.append((distance > 0).mean())
         mine, reward, terminated, *_ = ours.step(np.array([action]))
         theirs, peers, over, *_ = peer.step(np.array([action]))
         assert reward[0] == peers[0] and terminated[0] == over[0]
@@ -115,7 +120,8 @@ def test_the_classic_protocol_waits_and_fires():
 def test_an_episode_may_be_a_life():
     env = make_env(BREAKOUT, 1, {**SMALL, **CALM, "protocol": "deepmind", "episodic_life": True})
     env.reset(seed=0)
-    lives, frames = [], []
+    lives: list[int] = []
+    frames: list[int] = []
     while len(lives) < 7:
         _, _, terminated, _, info = env.step(np.array([1]))
         if terminated[0]:

@@ -3,6 +3,7 @@
 import builtins
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -11,10 +12,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import neuroctl
+from neuroctl import vector
 from neuroctl.envs.procgen_games import GAMES
 from neuroctl.replaying import replay
 from neuroctl.rollouts import record
-from neuroctl.vector import can_restore, make_env
+from neuroctl.vector import can_restore
+
+make_env: Callable[..., Any] = vector.make_env  # Any: lists of seeds, which Gymnasium's `VectorEnv` does not know
 
 COINRUN = "neuroctl/Procgen-CoinRun-v0"
 NINJA = "neuroctl/Procgen-Ninja-v0"

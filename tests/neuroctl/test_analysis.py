@@ -65,7 +65,8 @@ def test_spectra_of_matrices() -> None:
     np.testing.assert_allclose(eigenvalues(blocks)[0], -2)
     np.testing.assert_allclose(np.abs(eigenvalues(blocks)), [2, 0.9, 0.9])
     assert spectral_radius(blocks) == pytest.approx(2) and spectral_norm([[3.0, 4.0]]) == pytest.approx(5)
-    assert spectral_norm([[0.0, 5.0], [0.0, 0.0]]) == pytest.approx(5) and spectral_radius([[0.0, 5.0], [0, 0]]) == 0
+    shear = np.array([[0.0, 5.0], [0.0, 0.0]])
+    assert spectral_norm(shear) == pytest.approx(5) and spectral_radius(shear) == 0
     assert effective_rank(np.eye(6)) == pytest.approx(6) and effective_rank(np.ones((5, 7))) == pytest.approx(1)
     assert weight_change([[3.0, 0.0]], [[3.0, 1.5]]) == pytest.approx(0.5)
 
