@@ -159,7 +159,7 @@ def test_memory_and_pictures():
     assert env.render().shape == (210, 160, 3) and env.render().std() > 1  # of a state that no one has drawn yet
 
 
-@pytest.mark.parametrize("game", ["Pong", "Breakout", "Freeway"])
+@pytest.mark.parametrize("game", ["Pong", "Breakout", "Freeway", "Seaquest"])
 def test_scripted_players_play(game):
     env: Any = make_env(f"neuroctl/Atari-{game}-v0", 2, SMALL)
     env.reset(seed=0)
