@@ -34,7 +34,7 @@ def _signed(byte: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _folded(place: Floats, low: float, high: float) -> tuple[Floats, Flags]:
-    """Where a ball is that went straight to `place` but for walls at `low` and `high`; whether it is on its way back."""
+    """Where a ball is that would be at `place` but for walls at `low` and `high`; whether it is on its way back."""
     way = (place - low) % (2 * (high - low))
     return low + np.minimum(way, 2 * (high - low) - way), way > high - low
 
@@ -66,18 +66,24 @@ class Paddle(NamedTuple):
     last: NDArray[np.int64]
     phase: NDArray[np.int64]
 
+    def of(self, rows: NDArray[np.intp]) -> Paddle:
+        """Those of some rows."""
+        return Paddle(self.place[rows], self.aim[rows], self.last[rows], self.phase[rows])
+
 
 def _swings(plans: NDArray[np.int64], period: int) -> Floats:
-    """How far a paddle at rest gets, `[last, phase, plan, sample, frame]`, if it is updated once per `period` frames."""
-    rest = plans.shape[1] * FRAMES
-    repeats = np.random.default_rng(0).random((SAMPLES, rest)) < STICKY
-    chosen = np.where(repeats, -1, np.arange(rest) // FRAMES)
-    chosen = np.maximum.accumulate(chosen, axis=1)
-    swings = np.zeros((3, period, len(plans), SAMPLES, rest + 1))
+    """How far a paddle at rest gets, `[last, phase, plan, sample, frame]`, that is updated once per `period` frames.
+
+    A plan ends with an action at rest.
+    """
+    ends = (plans.shape[1] + 1) * FRAMES
+    repeats = np.random.default_rng(0).random((SAMPLES, ends)) < STICKY
+    chosen = np.maximum.accumulate(np.where(repeats, -1, np.arange(ends) // FRAMES), axis=1)
+    swings = np.zeros((3, period, len(plans), SAMPLES, ends + 1))
     for last, phase in product((-1, 0, 1), range(period)):
-        ways = np.concatenate([plans, np.full((len(plans), 1), last)], 1)[:, chosen]
+        ways = np.concatenate([plans, np.full((len(plans), 2), [0, last])], 1)[:, chosen]
         aim = np.concatenate([np.zeros((*ways.shape[:2], 1)), PADDLE_SPEED * ways.cumsum(2)], 2)
-        for frame in range(1, rest + 1):
+        for frame in range(1, ends + 1):
             updated = (frame + phase) % period == 0
             before = swings[last, phase, :, :, frame - 1]
             swings[last, phase, :, :, frame] = (before + aim[..., frame - 1]) / 2 if updated else before
@@ -89,8 +95,8 @@ def _reached(paddle: Paddle, swings: Floats, frames: NDArray[np.int64]) -> Float
     frames = np.minimum(frames, swings.shape[-1] - 1)
     updates = (frames + paddle.phase) // swings.shape[1]
     still = paddle.aim + (paddle.place - paddle.aim) * 0.5**updates
-    swing: Floats = swings[paddle.last, paddle.phase, :, :, frames]
-    return still[:, None, None] + swing
+    reached: Floats = still[:, None, None] + swings[paddle.last, paddle.phase, :, :, frames]
+    return reached
 
 
 def _approach(target: Floats, aim: Floats) -> NDArray[np.int64]:
@@ -102,66 +108,106 @@ def _approach(target: Floats, aim: Floats) -> NDArray[np.int64]:
 
 PONG_FACE = 188
 """Where the ball meets the paddle."""
+FACE_WIDTH = 4
 PONG_LENGTH = 4
 """Actions of a plan."""
 NO_LEFT_AIM = 110
 """What the memory of the aim shows in frames that read the other paddle."""
 
 
+class Ball(NamedTuple):
+    """Balls of all rows, as they will come.
+
+    Attributes:
+        frames: until then.
+        arrival: height, downward.
+        fall: downward pixels a frame.
+        run: pixels a frame toward the paddle.
+        target: best place of the paddle.
+        patience: worth of a return that does not win. Now and then there is none, lest a rally go on for ever.
+    """
+
+    frames: NDArray[np.int64]
+    arrival: Floats
+    fall: NDArray[np.int64]
+    run: NDArray[np.int64]
+    target: Floats
+    patience: Floats
+
+    def of(self, rows: NDArray[np.intp]) -> Ball:
+        """Those of some rows."""
+        target, patience = self.target[rows], self.patience[rows]
+        return Ball(self.frames[rows], self.arrival[rows], self.fall[rows], self.run[rows], target, patience)
+
+
 @cache
-def _pong_plans() -> tuple[NDArray[np.int64], Floats]:
-    """Plans `[2, plan, action]` of even and odd steps, which may move up and down in turn, and their swings."""
-    ways = np.array([[(-1) ** (k + odd + 1) for k in range(PONG_LENGTH)] for odd in range(2)])
-    plans = np.array(list(product((0, 1), repeat=PONG_LENGTH))) * ways[:, None]
-    return plans, np.stack([_swings(half, 2) for half in plans])
+def _pong_plans() -> list[tuple[NDArray[np.int64], Floats]]:
+    """Plans `[plan, action]` and their swings: up and down in turn from even steps, from odd steps, and free ones."""
+    turns = np.array(list(product((0, 1), repeat=PONG_LENGTH))) * (-1) ** np.arange(1, PONG_LENGTH + 1)
+    free = np.array(list(product((0, -1, 1), repeat=PONG_LENGTH)))
+    return [(plans, _swings(plans, 2)) for plans in (turns, -turns, free)]
 
 
-def _pong_worth(hit: Floats, arrival: Floats, slope: Floats, patience: Floats) -> Floats:
+def _pong_worth(hit: Floats, ball: Ball) -> Floats:
     """Worth of meeting the ball `hit` below the paddle's upper end: steep balls win, others are worth `patience`."""
-    reached = (hit >= -2.5 - 2 * np.maximum(slope, 0)) & (hit <= 15.5 + 2 * np.maximum(-slope, 0))
+    arrival, patience = ball.arrival[:, None, None], ball.patience[:, None, None]
     steep_up = (hit < 0.5) & ((arrival <= 72) | (arrival >= 126))
-    return np.where(reached, np.where(steep_up | (hit > 12.5), 1, patience), -1)
+    worth: Floats = np.where(np.isfinite(hit), np.where(steep_up | (hit > 12.5), 1, patience), -1).mean(2)
+    return worth
+
+
+def _pong_move(ball: Ball, paddle: Paddle, plans: NDArray[np.int64], swings: Floats) -> tuple[Codes, Floats]:
+    """The next way of the paddle, -1, 0 or 1, and where it is then expected to meet the ball."""
+    hit = np.full((len(ball.frames), len(plans), SAMPLES), np.nan)
+    for frame in range(FRAMES - 1, -1, -1):
+        places = np.clip(_reached(paddle, swings, ball.frames + frame), 38, 203)
+        below = (ball.arrival + ball.fall * frame)[:, None, None] - places
+        beside = (below >= -2.5) & (below <= 15.5) & (ball.run * frame < FACE_WIDTH)[:, None, None]
+        hit = np.where(beside, below, hit)
+    distance = np.abs(ball.target[:, None, None] - places).mean(2)
+    best = (_pong_worth(hit, ball) - 0.003 * distance - 0.004 * np.abs(plans).sum(1)).argmax(1)
+    near = ball.frames <= plans.shape[1] * FRAMES
+    expected = np.nan_to_num(hit[np.arange(len(best)), best]).mean(1)
+    return np.where(near, plans[best, 0], _approach(ball.target, paddle.aim)), expected
+
+
+def _pong_ball(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Ball:
+    rise, run = _signed(ram[:, 56]), np.maximum(-_signed(ram[:, 58]), 1)
+    frames = -(-np.maximum(PONG_FACE - ram[:, 49], 0) // run)
+    arrival, bounced = _folded(ram[:, 54] + 1.0 * rise * frames, 45, 206)
+    fall = np.where(bounced, -rise, rise)
+    upper_end = np.where((arrival < 72) | (arrival > 126), -2.5, 13)
+    wanted = np.where(fall >= 0, upper_end, np.where(arrival < 195, 15.5, 6))
+    patience = np.where(steps // 150 % 3 == 2, -0.5, 0.8)
+    return Ball(frames, arrival, fall, run, np.clip(arrival - wanted, 44, 198), patience)
 
 
 def pong(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Codes:
     """Meet the ball with an end of the paddle, which makes it steep, and with FIRE where a fast ball wins.
 
-    FIRE at other times tells the next step that the paddle was moved, as the memory keeps it but not always the aim.
+    FIRE at other times tells the next step that the paddle was moved, for where the memory does not keep its aim.
     """
-    plans, swings = _pong_plans()
-    place, ball, odd = ram[:, 51].astype(np.float64), ram[:, 54], steps % 2
-    rise, run = _signed(ram[:, 56]), -_signed(ram[:, 58])
-    coming = (run > 0) & (ball > 0)
-    frames = np.ceil(np.maximum(PONG_FACE - ram[:, 49], 0) / np.maximum(run, 1)).astype(np.int64)
-    arrival, bounced = _folded(ball + 1.0 * rise * frames, 45, 206)
-    slope = np.where(bounced, -rise, rise) / np.maximum(run, 1)
-    upper_end = np.where((arrival < 72) | (arrival > 126), -2.5, 13)
-    wanted = np.where(slope >= 0, upper_end, np.where(arrival < 195, 15.5, 6))
-    target = np.clip(np.where(coming, arrival - wanted, place), 44, 198)
-
-    near = PONG_LENGTH * FRAMES
-    way = np.where(frames > near - FRAMES, np.sign(target - place), np.where(odd == 1, -1, 1))
-    last = np.where(ram[:, 64] < 128, way, 0).astype(np.int64)
-    known = ram[:, 4] != NO_LEFT_AIM
+    ball, place, odd = _pong_ball(ram, steps), ram[:, 51].astype(np.float64), steps % 2
+    coming, known = (ram[:, 58] > 127) & (ram[:, 54] > 0), ram[:, 4] != NO_LEFT_AIM
+    far = ball.frames > (PONG_LENGTH - 1) * FRAMES
+    way = np.where(known, ram[:, 4] - place, np.where(far, ball.target - place, 1 - 2 * odd))
+    last = np.where(ram[:, 64] < 128, np.sign(way), 0).astype(np.int64)
     aim = np.where(known, ram[:, 4], np.clip(place + 15 * last, 38, 204))
     paddle = Paddle(place, aim, last, known.astype(np.int64))
 
-    hit = np.empty((len(ram), plans.shape[1], SAMPLES))
-    for half in range(2):
-        rows = np.flatnonzero(odd == half)
-        reached = _reached(Paddle(*(part[rows] for part in paddle)), swings[half], frames[rows])
-        hit[rows] = arrival[rows, None, None] - np.clip(reached, 38, 203)
-    patience = np.where(steps // 150 % 3 == 2, -0.5, 0.8)
-    worth = _pong_worth(hit, *(part[:, None, None] for part in (arrival, slope, patience))).mean(2)
-    worth -= 0.003 * np.abs(hit - (arrival - target)[:, None, None]).mean(2) + 0.004 * np.abs(plans[odd]).sum(2)
-    best, rows = worth.argmax(1), np.arange(len(ram))
-    move = np.where(frames > near, _approach(target, aim), plans[odd, best, 0]) * coming
-    fast_wins = np.where(hit[rows, best].mean(1) > 8, arrival > 127, arrival > 160)
-    fire = np.where(frames <= FRAMES, fast_wins & coming, move != 0)
+    move, hit = np.zeros(len(ram), np.int64), np.zeros(len(ram))
+    for kind, (plans, swings) in enumerate(_pong_plans()):
+        rows = np.flatnonzero(coming & (np.where(known, 2, odd) == kind))
+        if len(rows):
+            move[rows], hit[rows] = _pong_move(ball.of(rows), paddle.of(rows), plans, swings)
+    fast_wins = np.where(hit > 8, ball.arrival > 127, ball.arrival > 160)
+    fire = np.where(ball.frames <= FRAMES, fast_wins & coming, move != 0)
     return np.where(fire, np.array([FIRE, LEFT_FIRE, RIGHT_FIRE])[move], np.array([NOOP, LEFT, RIGHT])[move])
 
 
 # Breakout
+
+SHIFT, PART = 5, 0.3
 
 
 @cache
@@ -171,9 +217,12 @@ def _breakout_plans() -> tuple[NDArray[np.int64], Floats]:
 
 
 def breakout(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Codes:
-    """Be where the ball comes down, and launch it. A rising ball is expected to turn below the bricks."""
+    """Be where the ball comes down, and launch it. A rising ball is expected to turn below the bricks.
+
+    The part of the paddle that is to meet the ball changes now and then, lest its path repeat for ever.
+    """
     plans, swings = _breakout_plans()
-    place, aim = ram[:, 72] - 39.0, 196.0 - ram[:, 70]
+    place, aim = (ram[:, 72] - 39).astype(np.float64), (196 - ram[:, 70]).astype(np.float64)
     x, y = ram[:, 99] - 48 + ram[:, 100] / 256, ram[:, 101] + ram[:, 102] / 256
     run, fall = -_signed(ram[:, 105]) - ram[:, 106] / 256, _signed(ram[:, 103]) + ram[:, 104] / 256
     live = ram[:, 101] > 0
@@ -182,11 +231,12 @@ def breakout(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Codes:
     target = np.where(live, _folded(x + run * frames, 8, 151.5)[0], place)
 
     last = np.where(np.abs(aim - place) > 3, np.sign(aim - place), 0).astype(np.int64)
-    reached = _reached(Paddle(place, aim, last, np.zeros_like(last)), swings, frames)
-    miss = np.abs(target[:, None, None] - np.clip(reached, 16, 152))
-    worth = ((miss < 7) + 0.5 * (miss < 9) - 0.01 * miss).mean(2) - 0.004 * np.abs(plans).sum(1)
-    planned = plans[worth.argmax(1), 0]
-    move = np.where(frames >= swings.shape[-1], _approach(target, aim), planned)
+    reached = np.clip(_reached(Paddle(place, aim, last, np.zeros_like(last)), swings, frames), 16, 152)
+    miss = target[:, None, None] - reached
+    part = np.array([0, SHIFT, -SHIFT])[steps // 150 % 3, None, None]
+    worth = (np.abs(miss) < 7) + 0.5 * (np.abs(miss) < 9) - 0.01 * np.abs(miss) + PART * (np.abs(miss - part) < 4)
+    planned = plans[(worth.mean(2) - 0.004 * np.abs(plans).sum(1)).argmax(1), 0]
+    move = np.where(frames > plans.shape[1] * FRAMES, _approach(target, aim), planned)
     return np.where(live, np.array([NOOP, RIGHT, LEFT])[move], FIRE)
 
 
@@ -206,11 +256,12 @@ def _cars_in_the_way(ram: NDArray[np.int64]) -> Flags:
     frames = np.arange(1, FREEWAY_STEPS * FRAMES + 1)[:, None]
     waits = np.where(CAR_PERIODS == 1, 0, ram[:, 33:43])[:, None]
     cars = (ram[:, None, 108:118] + CAR_WAYS * ((frames + CAR_PERIODS - 1 - waits) // CAR_PERIODS)) % 160
-    return ((cars >= 38) & (cars <= 53)).reshape(len(ram), FREEWAY_STEPS, FRAMES, 10)
+    met: Flags = (cars >= 38) & (cars <= 53)
+    return met.reshape(len(ram), FREEWAY_STEPS, FRAMES, 10)
 
 
 def _collisions(cars: Flags, height: NDArray[np.int64]) -> Flags:
-    """Whether the chicken is hit, `[B, step, way, height]`, that stands, walks up or walks down from `height [B, n]`."""
+    """Whether the chicken is hit, `[B, step, way, height]`, that stands, goes up or goes down from `height [B, n]`."""
     rows, steps = np.arange(len(cars))[:, None, None], np.arange(FREEWAY_STEPS)[:, None]
     hit = np.zeros((len(cars), FREEWAY_STEPS, 3, height.shape[1]), np.bool_)
     for (i, way), frame in product(enumerate((0, 1, -1)), range(FRAMES)):
@@ -232,7 +283,8 @@ def freeway(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Codes:
         after = np.stack([value, np.roll(value, -1, 1), np.roll(value, 1, 1)], 1)
         options = np.where(hit[:, step], (np.roll(value, 6, 1) - KNOCKED_BACK)[:, None], after)
         value = options.max(1)
-    return np.array([NOOP, UP, DOWN])[(options[:, :, low] + np.array([0, 0.01, -0.01])).argmax(1)]
+    codes: Codes = np.array([NOOP, UP, DOWN])[(options[:, :, low] + np.array([0, 0.01, -0.01])).argmax(1)]
+    return codes
 
 
 # Seaquest
@@ -316,9 +368,10 @@ def _peril(threats: Threats, x: NDArray[np.int64], y: NDArray[np.int64]) -> Floa
     down = np.abs(y[:, None] - THREAT_DEPTHS[:, None])[:, None]
     there = threats.there[:, None, :, None]
 
-    def meets(margin_x: int, margin_y: int) -> NDArray[Any]:
+    def meets(margin_x: int, margin_y: int) -> Flags:
         beside = ((across < THREAT_WIDTHS + margin_x) & there).astype(np.float32)
-        return (beside.swapaxes(2, 3) @ (down < 11 + margin_y).astype(np.float32)) > 0
+        found: Flags = (beside.swapaxes(2, 3) @ (down < 11 + margin_y).astype(np.float32)) > 0
+        return found
 
     return 100.0 * meets(0, 0) + 8.0 * meets(6, 4)
 
