@@ -207,7 +207,8 @@ def pong(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Codes:
 
 # Breakout
 
-SHIFT, PART = 5, 0.3
+VARIED = 400
+"""Steps from each of which on, for 24, the ball is to meet another part of the paddle."""
 
 
 @cache
@@ -217,9 +218,9 @@ def _breakout_plans() -> tuple[NDArray[np.int64], Floats]:
 
 
 def breakout(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Codes:
-    """Be where the ball comes down, and launch it. A rising ball is expected to turn below the bricks.
+    """Be where the ball comes down, and launch it; at times meet it beside the middle, lest its path repeat for ever.
 
-    The part of the paddle that is to meet the ball changes now and then, lest its path repeat for ever.
+    A rising ball is expected to turn below the bricks.
     """
     plans, swings = _breakout_plans()
     place, aim = (ram[:, 72] - 39).astype(np.float64), (196 - ram[:, 70]).astype(np.float64)
@@ -233,8 +234,8 @@ def breakout(ram: NDArray[np.int64], steps: NDArray[np.int64]) -> Codes:
     last = np.where(np.abs(aim - place) > 3, np.sign(aim - place), 0).astype(np.int64)
     reached = np.clip(_reached(Paddle(place, aim, last, np.zeros_like(last)), swings, frames), 16, 152)
     miss = target[:, None, None] - reached
-    part = np.array([0, SHIFT, -SHIFT])[steps // 150 % 3, None, None]
-    worth = (np.abs(miss) < 7) + 0.5 * (np.abs(miss) < 9) - 0.01 * np.abs(miss) + PART * (np.abs(miss - part) < 4)
+    part = np.where(steps % VARIED < 24, np.where(steps % (2 * VARIED) < 24, 5, -5), np.inf)[:, None, None]
+    worth = (np.abs(miss) < 7) + 0.5 * (np.abs(miss) < 9) - 0.01 * np.abs(miss) + 2 * (np.abs(miss - part) < 4)
     planned = plans[(worth.mean(2) - 0.004 * np.abs(plans).sum(1)).argmax(1), 0]
     move = np.where(frames > plans.shape[1] * FRAMES, _approach(target, aim), planned)
     return np.where(live, np.array([NOOP, RIGHT, LEFT])[move], FIRE)
@@ -357,7 +358,8 @@ def _beside_patrol(x: NDArray[np.int64], patrol: NDArray[np.int64]) -> NDArray[n
     """Where to surface."""
     left = ((x < patrol) & (patrol > 60)) | (patrol > 120)
     meets = (patrol > 0) & (np.abs(x - patrol) < 32)
-    return np.where(meets, np.where(left, patrol - 36, patrol + 36), x)
+    place: NDArray[np.int64] = np.where(meets, np.where(left, patrol - 36, patrol + 36), x)
+    return place
 
 
 def _peril(threats: Threats, x: NDArray[np.int64], y: NDArray[np.int64]) -> Floats:

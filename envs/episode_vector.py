@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import mujoco
@@ -17,9 +17,9 @@ from neuroctl.checks import checked_integer, shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.finite import all_bounded
 from neuroctl.streams import STATE_WORDS, EpisodeStreams
-from neuroctl.vector import listed_options, unknown_option
 
 from .dynamics import LIMIT, Dynamics, dynamics_table, hash_models
+from .known_options import KnownOptions
 from .vector_tools import checked_rows, replaced, require, require_kinds, require_state, reset_rows
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ MOST_ROWS = 10**6
 """Rows of one environment."""
 
 
-class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
+class EpisodeVector(KnownOptions, ABC):
     """B rows that step together, each in episodes of its own.
 
     Autoreset is SAME_STEP: where an episode ends, the returned observation is the first of the next one, the last one
@@ -64,17 +64,6 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
 
     models: list[Any]
     datas: list[Any]
-
-    def __new__(cls, *args: Any, **options: Any) -> Self:
-        """Refuse unknown options as `neuroctl.make_env` does, whoever makes the environment.
-
-        Raises:
-            UnknownNameError: no such option.
-        """
-        given = [name for name in options if name != "num_envs"]
-        if unknown := unknown_option(_name_of(cls), given, listed_options(cls.__init__)):
-            raise unknown
-        return super().__new__(cls)
 
     def __init__(
         self, num_envs: int, max_steps: int, streams: Sequence[str], dynamics: Dynamics | None, render_mode: str | None
@@ -305,12 +294,6 @@ class EpisodeVector(gym.vector.VectorEnv[Any, Any, Any], ABC):
             raise NonFiniteError(
                 f"{what} of row {row} diverged (NaN, infinity or beyond 1e10) at step {int(steps[row])} of its episode"
             )
-
-
-def _name_of(vector: type) -> str:
-    """The Gymnasium id that stands for a class of environments, or its own name."""
-    point = f"{vector.__module__}:{vector.__name__}"
-    return next((spec.id for spec in gym.registry.values() if spec.vector_entry_point == point), vector.__name__)
 
 
 def _with_masks(said: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from neuroctl.errors import NeuroctlError
 from neuroctl.streams import EpisodeStreams, derive_seed
 
 from .episode_vector import MOST_ROWS, Floats, StepResult
+from .known_options import KnownOptions
 from .procgen_games import GAMES
 from .single_env import SingleEnv
 from .vector_tools import checked_actions, replaced, require, reset_rows
@@ -31,7 +32,7 @@ FRAMES_PER_S = 15
 MOST_LEVELS = 2**31 - 1
 
 
-class ProcgenVector(gym.vector.VectorEnv[Any, Any, Any]):
+class ProcgenVector(KnownOptions):
     """B games.
 
     The observation is uint8 `[64, 64, 3]`. The k-th level of a row depends on its seed and k alone, and all that

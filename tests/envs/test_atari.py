@@ -108,11 +108,11 @@ def test_a_game_without_chance_is_played_alike_whatever_the_seed():
 
 
 def test_the_classic_protocol_waits_and_fires():
-    env: Any = make_env(BREAKOUT, 40, {**SMALL, "protocol": "deepmind"}).unwrapped
+    env: Any = make_env(BREAKOUT, 16, {**SMALL, "protocol": "deepmind"}).unwrapped
     frames = env.reset(seed=0)[1]["game_frame"]
     calm = make_env(BREAKOUT, 1, {**SMALL, **CALM}).reset(seed=0)[1]["game_frame"]
     waits = frames - calm - 1  # one frame of FIRE
-    assert waits.min() >= 1 and 20 <= waits.max() <= 30 and len(set(waits.tolist())) > 12
+    assert waits.min() >= 1 and 20 <= waits.max() <= 30 and len(set(waits.tolist())) > 7
     assert env.single_action_space.n == 4
     assert (env.ram()[:, 101] > 0).all()  # the ball is in play
 

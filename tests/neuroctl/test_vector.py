@@ -53,7 +53,7 @@ def test_a_row_of_a_foreign_environment_is_the_single_environment() -> None:
 
 
 def test_an_unknown_environment_is_answered_with_the_nearest_and_ours() -> None:
-    with pytest.raises(UnknownNameError, match=r"did you mean 'neuroctl/LaneFollow-v0'\? known: .*LaneFollow"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'neuroctl/LaneFollow-v0'\? the nearest of .*LaneFollow"):
         make_env("neuroctl/LaneFolow-v0", 2)
     with pytest.raises(UnknownNameError, match=r"unknown environment 'CartPole-v11'; did you mean 'CartPole-v1'\?"):
         make_env("CartPole-v11", 2)
