@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from neuroctl.checks import checked_integer, is_number, shown
 from neuroctl.errors import NeuroctlError
 
-from .atari_experts import expert_of
+from .atari_experts import FRAMES, expert_of
 from .atari_games import GAMES, game_name
 from .atari_kernels import area_weights, shrink
 from .episode_vector import EpisodeVector, State, StepResult
@@ -265,8 +265,10 @@ class AtariVector(EpisodeVector):
         """Actions `[B]` of the game's scripted player, who reads the console's memory.
 
         Raises:
-            NeuroctlError: nobody wrote one for this game, or it needs an action that is not offered.
+            NeuroctlError: nobody wrote one for this game, or an action does not last the frames that it counts on.
         """
+        if self._skip != FRAMES:
+            raise NeuroctlError(f"scripted players count on frame_skip {FRAMES}, got {self._skip}")
         codes = expert_of(self.registered)(self.ram(), self.steps)
         places = {code: place for place, code in enumerate(self._codes.tolist())}
         return np.array([places[code] for code in codes.tolist()], np.int64)

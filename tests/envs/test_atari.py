@@ -208,6 +208,13 @@ def test_without_ale_py_one_line_says_what_to_install(monkeypatch):
         make_env(BREAKOUT, 1, {})
 
 
+def test_players_count_on_actions_of_four_frames():
+    env: Any = make_env(BREAKOUT, 1, {**SMALL, "frame_skip": 2})
+    env.reset(seed=0)
+    with pytest.raises(neuroctl.NeuroctlError, match="scripted players count on frame_skip 4, got 2"):
+        env.unwrapped.expert_action()
+
+
 def test_a_game_without_a_player_says_which_have_one():
     env: Any = make_env("neuroctl/Atari-Tetris-v0", 1, SMALL)
     env.reset(seed=0)
