@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl.errors import NeuroctlError
-from neuroctl.frames import BLOCK, Frames
+from neuroctl.frames import Frames
 from neuroctl.last_used import LastUsed
 from neuroctl.recording import Recording
 from neuroctl.streams import stream
@@ -103,12 +103,8 @@ class Sequences:
         if obs is not None:
             return obs[start:stop]
         frames = self._files.get(episode, lambda: self._read(episode))
-        pieces = [np.empty((0, *self._shape), self._dtype)]
-        for index in range(start // BLOCK, -(-stop // BLOCK)):
-            block = self._blocks.get((episode, index), partial(frames.block, index))
-            first = index * BLOCK
-            pieces.append(frames.seen(index, block[max(start - first, 0) : stop - first]))
-        return np.concatenate(pieces)
+        kept = self._blocks
+        return frames.read(start, stop, lambda index: kept.get((episode, index), partial(frames.block, index)))
 
     def _read(self, episode: int) -> Frames:
         part = self._parts[episode]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Frames:
         return self.shape[0]
 
     def block(self, index: int) -> NDArray[Any]:
-        """Images of a block, bytes where they stand for k/255; see `seen`.
+        """Images of a block, bytes where they stand for k/255.
 
         Raises:
             ValueError: it is damaged.
@@ -84,18 +84,18 @@ class Frames:
             raise ValueError(str(error)) from None
         return np.frombuffer(content, stored).reshape(length, *self.shape[1:])
 
-    def seen(self, index: int, block: NDArray[Any]) -> NDArray[Any]:
-        """A part of a block as it was before it was stored."""
-        return unpack_image(block) if self._kinds[index] == LEVELS else block
-
-    def __getitem__(self, steps: slice) -> NDArray[Any]:
-        start, stop, _ = steps.indices(len(self))
+    def read(self, start: int, stop: int, block_of: Callable[[int], NDArray[Any]]) -> NDArray[Any]:
+        """Images of the steps from `start` to before `stop`, as they were; `block_of` gives what `block` does."""
         out = np.empty((max(stop - start, 0), *self.shape[1:]), self.dtype)
         for index in range(start // BLOCK, -(-stop // BLOCK)):
             first, last = max(start, index * BLOCK), min(stop, (index + 1) * BLOCK)
-            block = self.block(index)[first - index * BLOCK : last - index * BLOCK]
-            out[first - start : last - start] = self.seen(index, block)
+            part = block_of(index)[first - index * BLOCK : last - index * BLOCK]
+            out[first - start : last - start] = unpack_image(part) if self._kinds[index] == LEVELS else part
         return out
+
+    def __getitem__(self, steps: slice) -> NDArray[Any]:
+        start, stop, _ = steps.indices(len(self))
+        return self.read(start, stop, self.block)
 
 
 class FrameWriter:
