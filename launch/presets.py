@@ -121,8 +121,9 @@ def spore_ball_sums() -> TrainConfig:
 def spore_lane() -> TrainConfig:
     """SPORE learns to follow a lane on the loop, from an event camera, with five steering commands.
 
-    Many spikes stand for an event, and small weights go with them: an input is as good as a group of neurons. The
-    learning rate sinks slowly: for as much change in five hours, an even rate sums up the noise of the gradient least.
+    Many spikes stand for an event, and small weights go with them: an input is as good as a group of neurons. Each also
+    inhibits: what steers to the left can learn not to steer to the right. The learning rate sinks slowly: for as much
+    change in five hours, an even rate sums up the noise of the gradient least.
     """
     agent = SporeConfig(
         rule_options=(
@@ -135,9 +136,10 @@ def spore_lane() -> TrainConfig:
         learning_rate_per_s=7e-5,
         learning_rate_schedule="exponential",
         learning_rate_half_life_s=10_800.0,
+        inhibition=True,
         event_gain=0.25,
         input_limit_hz=800.0,
-        drive_mv=0.5,
+        drive_mv=1.8,
         readout_ms=50.0,
     )
     return TrainConfig(

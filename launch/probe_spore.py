@@ -50,7 +50,7 @@ SETTINGS = (
     "rule.episode_length=2000",
     "drive_mv=2.0",
 )
-"""Changes of the preset; the second and third let fewer spikes stand for the same input."""
+"""Changes of `excitatory`; the second and third let fewer spikes stand for the same input."""
 MIDDLE = 2
 """The command straight ahead."""
 SMOOTHING_S = 0.1
@@ -95,12 +95,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         prediction = fitted(*disturbed_expert(presets.spore_lane(), options))
         lines.append(SETTING_HEAD)
         for setting in SETTINGS:
-            lines.append(clarity(varied(presets.spore_lane(), setting), setting, prediction, options))
+            lines.append(clarity(varied(excitatory(), setting), setting, prediction, options))
             progress.advance(1)
     options.results.mkdir(parents=True, exist_ok=True)
     atomic_write(options.results / "spore_probe.md", "\n".join(lines) + "\n")
     sys.stdout.write(f"results: {options.results / 'spore_probe.md'}\n")
     return 0
+
+
+def excitatory() -> TrainConfig:
+    """The preset with the synapses that excite alone: one gradient for each input and motor neuron."""
+    made: Any = presets.spore_lane()
+    config: TrainConfig = replace(made, agent=replace(made.agent, inhibition=False, drive_mv=0.5))
+    return config
 
 
 HEAD = """# What a vehicle's event camera shows, and what the reward says to its synapses
@@ -114,7 +121,8 @@ SENSOR_HEAD = """The command that the expert wants, predicted linearly from coun
 | sensor | events in a control step | variance explained on other drives, % |
 |---|---|---|"""
 SETTING_HEAD = """
-Gradient along the prediction, with its weights in the synapses; 95 % bootstrap interval over agents.
+Gradient along the prediction, with its weights in the synapses; 95 % bootstrap interval over agents. The settings are
+changes of the preset without its synapses that inhibit (`inhibition=False drive_mv=0.5`).
 
 | setting | mean over sd | motor rate, Hz | time on the lane, s |
 |---|---|---|---|"""
@@ -200,7 +208,7 @@ def clarity(config: TrainConfig, setting: str, prediction: Floats, options: Argu
 
     clear = stratified_bootstrap(np.arange(options.agents), ratio)
     watched_s = options.agents * options.blocks * BLOCK_S
-    name = setting or "the preset"
+    name = setting or "as said"
     rate_hz = spikes / still.motors / watched_s
     cell = f"{clear.value:.2f} ({clear.low:.2f} to {clear.high:.2f})"
     return f"| {name} | {cell} | {rate_hz:.0f} | {watched_s / max(ended, 1):.1f} |"

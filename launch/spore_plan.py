@@ -35,15 +35,17 @@ def _tuned(learning_rate_per_s: float, *rule_options: str) -> dict[str, Any]:
 
 
 _BALL, _LANE = ("initial=(0.15,0.08)", "episode_length=300"), ("initial=(0.006,0.003)", "episode_length=250")
+_ONE_SET = {"inhibition": False, "drive_mv": 0.5}
+"""Weights of the baselines take both signs, in one set of synapses."""
 _R_STDP: dict[Task, dict[str, Any]] = {
     "ball": _tuned(1e-2, *_BALL, "a_minus=0.2"),
     "sums": _tuned(1e-2, *_BALL, "a_minus=0.5"),
-    "lane": _tuned(3e-5, *_LANE, "a_minus=0", "min_weight=-0.45", "max_weight=0.45"),
+    "lane": _ONE_SET | _tuned(3e-5, *_LANE, "a_minus=0", "min_weight=-0.45", "max_weight=0.45"),
 }
 _NODE_PERTURBATION: dict[Task, dict[str, Any]] = {
     "ball": _tuned(1e-2, *_BALL, "min_weight=-7.4"),
     "sums": _tuned(2e-2, *_BALL, "min_weight=-7.4"),
-    "lane": _tuned(1e-4, *_LANE, "min_weight=-0.45", "max_weight=0.45"),
+    "lane": _ONE_SET | _tuned(1e-4, *_LANE, "min_weight=-0.45", "max_weight=0.45"),
 }
 CONDITIONS: dict[str, Condition] = {
     "annealed": Condition(hours=FULL_HOURS, agents=16),
@@ -79,7 +81,7 @@ repeated every half hour, others follow at the end."""
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train populations of spiking agents; write docs/results/spore.md."""
+    """Train populations of spiking agents; write docs/results/spore_ball.md, spore_sums.md and spore_lane.md."""
 
     out: Path = Path("runs/study_spore")
     """Cache: runs, curves and evaluations."""

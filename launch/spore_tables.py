@@ -21,7 +21,7 @@ from neuroctl.launch.populations import (
     durations,
     interval,
     mean_duration,
-    root_seeds,
+    root_seed,
 )
 from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
 from neuroctl.launch.variants import SAME, differences
@@ -30,56 +30,64 @@ from neuroctl.statistics import iqm
 from neuroctl.storage import atomic_write, read_json, whole_lines
 from neuroctl.versions import versions
 
-HEAD = """# Spiking agents learn to reach and to follow a lane
+HEAD = """# {title}: spiking agents learn
 
 Made by {commands}. {seeds}
 What was tried is in [spore_tuning.md](spore_tuning.md). The unit is the agent: a cell holds the mean over agents (or
 the interquartile mean, IQM) and its 95 % bootstrap interval. "learning" is the last half hour of learning, "frozen" the
-same agents afterwards without learning. A trial of the ball ends at the goal or after 60 s, one of the vehicle when it
-leaves the lane or after 120 s. Populations that learned for less than 5 simulated hours are exploratory; beside them
-stands the one with annealed learning rate at the same age. The last rows are populations with other root seeds and what
-was different from the present preset.
+same agents afterwards without learning. {trial}
+Populations that learned for less than 5 simulated hours are exploratory; beside them stands the one with annealed
+learning rate at the same age. Rows with a seed are populations with other root seeds and what was different from the
+present preset.
 
 Machine: {cpu}; mujoco {mujoco}.
 """
-TUNED = "Made with {seeds}; the presets were tuned on {tuning}."
-TUNED_ON_IT = "Made with {seeds}; on it the presets were tuned (on {tuning}): these results are not held out."
+TUNED = "Made with root seed {seed}; the preset was tuned on {tuning}."
+TUNED_ON_IT = "Made with root seed {seed}; on it the preset was tuned (on {tuning}): these results are not held out."
+TRIAL_OF_BALL = "A trial ends at the goal or after 60 s."
+TRIAL_OF_LANE = "A trial ends when the vehicle leaves the lane, or after 120 s."
 COLUMNS = 4
 """Of panels in a figure, at most."""
 
 
 def write_results(options: Arguments) -> str:
-    """Write the tables and figures; says where they are."""
+    """Write a page and a figure of each task of which anything is there; says where they are."""
     tasks = [task for task in TASKS if any(options.out.glob(f"{task}/*.json*"))]
     if not tasks:
         return "nothing evaluated yet"
     options.results.mkdir(parents=True, exist_ok=True)
+    pages = [options.results / f"spore_{task}.md" for task in tasks]
+    for task, page in zip(tasks, pages, strict=True):
+        _figure(options, task).savefig(page.with_suffix(".png"), dpi=110)
+        lines = [_head(options, task), *table(options, task), "", f"![learning curves]({page.stem}.png)", ""]
+        atomic_write(page, "\n".join(lines))
+    return f"results: {', '.join(map(str, pages))}"
+
+
+def _head(options: Arguments, task: Task) -> str:
+    made = " and ".join(f"`{command}`" for command in commands(options, task))
+    seed = root_seed(task, options.seed)
+    text = TUNED_ON_IT if seed in TUNING_SEEDS else TUNED
+    seeds = text.format(seed=seed, tuning=" and ".join(map(str, TUNING_SEEDS)))
+    trial = TRIAL_OF_LANE if task == "lane" else TRIAL_OF_BALL
     here = versions()
-    made = " and ".join(f"`{command}`" for command in commands(options))
-    lines = [HEAD.format(commands=made, seeds=_seeds(options.seed), cpu=here["cpu"], mujoco=here["mujoco"])]
-    for task in tasks:
-        lines += [f"## {TASKS[task]}\n", *table(options, task), "", f"![learning curves](spore_{task}.png)", ""]
-        _figure(options, task).savefig(options.results / f"spore_{task}.png", dpi=110)
-    atomic_write(options.results / "spore.md", "\n".join(lines))
-    return f"results: {options.results / 'spore.md'}"
+    return HEAD.format(
+        title=TASKS[task], commands=made, seeds=seeds, trial=trial, cpu=here["cpu"], mujoco=here["mujoco"]
+    )
 
 
-def commands(options: Arguments) -> list[str]:
+def commands(options: Arguments, task: Task) -> list[str]:
     """What makes again what is there: one command for conditions of equal hours and agents."""
-    tasks_of: dict[tuple[str, ...], list[str]] = {}
-    for task in TASKS:
-        names_of: dict[tuple[str, ...], list[str]] = {}
-        for name in CONDITIONS:
-            if (options.folder(task, name) / "config.json").exists():
-                names_of.setdefault(_changes(options, task, name), []).append(name)
-        for changes, names in names_of.items():
-            chosen = ["all"] if names == list(CONDITIONS) else names
-            tasks_of.setdefault(("--conditions", *chosen, *changes), []).append(task)
+    names_of: dict[tuple[str, ...], list[str]] = {}
+    for name in CONDITIONS:
+        if (options.folder(task, name) / "config.json").exists():
+            names_of.setdefault(_changes(options, task, name), []).append(name)
     seed = [] if options.seed is None else ["--seed", str(options.seed)]
-    return [
-        shlex.join(["python", "launch/study_spore.py", "--tasks", *tasks, *rest, *seed])
-        for rest, tasks in (tasks_of or {(): list(TASKS)}).items()
+    asked = [
+        ["--conditions", *(["all"] if names == list(CONDITIONS) else names), *changes]
+        for changes, names in names_of.items()
     ]
+    return [shlex.join(["python", "launch/study_spore.py", "--tasks", task, *rest, *seed]) for rest in asked or [[]]]
 
 
 def _changes(options: Arguments, task: Task, name: str) -> tuple[str, ...]:
@@ -88,11 +96,6 @@ def _changes(options: Arguments, task: Task, name: str) -> tuple[str, ...]:
     hours = there.steps / presets.SIMULATED_HOUR
     said = [] if hours == condition.hours else ["--hours", f"{hours:g}"]
     return (*said, *([] if there.num_envs == condition.agents else ["--agents", str(there.num_envs)]))
-
-
-def _seeds(seed: int | None) -> str:
-    text = TUNED_ON_IT if seed in TUNING_SEEDS else TUNED
-    return text.format(seeds=root_seeds(seed), tuning=" and ".join(map(str, TUNING_SEEDS)))
 
 
 def table(options: Arguments, task: Task) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Spiking agents on reaching and lane following: learning curves of populations, with controls and baselines.
 
-`python launch/study_spore.py --conditions all` trains what is missing and writes `docs/results/spore.*` from what there
+`python launch/study_spore.py --conditions all` trains what is missing and writes `docs/results/spore_*` from what there
 is; conditions that were not run say so. Everything is kept in `--out`, so it can be stopped and started, and several
 processes with different `--tasks` or `--conditions` can share the work. The unit is the agent: a member of a
 population, one of the rows that learn side by side, with synapses, noise and episodes of its own.

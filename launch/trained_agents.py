@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl.agents.spiking.synaptic_parameters import SynapticSamplingParameters
-from neuroctl.agents.spore import SYNAPSES
 from neuroctl.config import TrainConfig, parse_options
 from neuroctl.contracts import Agent, Listener
 from neuroctl.errors import NeuroctlError
@@ -106,9 +105,9 @@ class TrainedAgents:
 
     @property
     def theta(self) -> NDArray[np.float64]:
-        """Synaptic parameters `[B, synapses]`; a copy. A synapse with a negative one is retracted."""
-        theta: NDArray[np.float64] = self._synapses()["synapses/theta"].reshape(self.count, -1).copy()
-        return theta
+        """Parameters of all synapses `[B, synapses]`; a copy. A synapse with a negative one is retracted."""
+        sets = self._synapses().values()
+        return np.concatenate([synapses["synapses/theta"].reshape(self.count, -1) for synapses in sets], axis=1)
 
     def lesioned(self, seed: int) -> tuple[Self, NDArray[np.bool_]]:
         """The agents with half of the potential synapses of each, rounded down, at the lower bound of theta.
@@ -117,30 +116,36 @@ class TrainedAgents:
         agent b from the stream (seed, "lesion", b).
 
         Returns:
-            The agents, and which of their synapses were taken, bool `[B, synapses]`.
+            The agents, and which of their synapses were taken, bool `[B, synapses]`, in the order of `theta`.
         """
-        size = self.theta[0].size
+        sets, size = self._synapses(), self.theta[0].size
         taken = np.zeros((self.count, size), np.bool_)
         for b, row in enumerate(taken):
             row[stream(seed, "lesion", b).permutation(size)[: size // 2]] = True
-        synapses = self._synapses()
-        shape = synapses["synapses/theta"].shape
-        values = {"theta": self._lowest_theta(), "weight": 0.0, "e": 0.0, "g": 0.0}
-        changed = dict(synapses)
-        for name, value in values.items():
-            before = synapses[f"synapses/{name}"]
-            changed[f"synapses/{name}"] = np.where(taken.reshape(shape), before.dtype.type(value), before)
-        return replace(self, state=_put(self.state, (*_PLACE, SYNAPSES), changed)), taken
+        state, begin = self.state, 0
+        for name, synapses in sets.items():
+            end = begin + synapses["synapses/theta"][0].size
+            state = _put(state, (*_PLACE, name), self._without(synapses, taken[:, begin:end]))
+            begin = end
+        return replace(self, state=state), taken
 
-    def _synapses(self) -> Mapping[str, NDArray[Any]]:
+    def _without(self, synapses: Mapping[str, NDArray[Any]], taken: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """The state of a set of synapses with those gone that were taken."""
+        changed = dict(synapses)
+        for name, value in {"theta": self._lowest_theta(), "weight": 0.0, "e": 0.0, "g": 0.0}.items():
+            before = synapses[f"synapses/{name}"]
+            changed[f"synapses/{name}"] = np.where(taken.reshape(before.shape), before.dtype.type(value), before)
+        return changed
+
+    def _synapses(self) -> dict[str, Mapping[str, NDArray[Any]]]:
+        """State of each set of synapses by name: those that excite, then those that inhibit, if there are any."""
         place: Any = self.state
-        for key in (*_PLACE, SYNAPSES):
+        for key in _PLACE:
             place = place[key]
-        if "synapses/theta" not in place:
+        if not all("synapses/theta" in synapses for synapses in place.values()):
             rule = getattr(self.config.agent, "rule", None)
             raise NeuroctlError(f"theta is a matter of rule 'synaptic-sampling'; these agents learn by {rule!r}")
-        synapses: Mapping[str, NDArray[Any]] = place
-        return synapses
+        return dict(sorted(place.items()))
 
     def _lowest_theta(self) -> float:
         agent: Any = self.config.agent

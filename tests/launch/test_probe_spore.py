@@ -49,7 +49,7 @@ def test_both_tables_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     lines = (tmp_path / "spore_probe.md").read_text().splitlines()
     (sensor,) = [line for line in lines if line.startswith("| event_model=log |")]
     assert 0 < float(sensor.split("|")[2]) < 10_000
-    rows = [line for line in lines if line.startswith(("| the preset |", "| readout_ms=100.0 |"))]
+    rows = [line for line in lines if line.startswith(("| as said |", "| readout_ms=100.0 |"))]
     assert len(rows) == 2
     assert np.isfinite([float(cell.split()[0]) for row in rows for cell in row.split("|")[2:5]]).all()
     value, low, high = (float(word.strip("()")) for word in rows[0].split("|")[2].split() if word != "to")

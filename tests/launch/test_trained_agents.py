@@ -138,6 +138,20 @@ def test_what_a_lesion_took_transmits_nothing_and_the_rest_as_before(agents: Tra
     assert np.array_equal(weights[0][~taken], weights[1][~taken])
 
 
+def test_a_lesion_takes_from_both_sets_of_synapses(tmp_path: Any) -> None:
+    trained(tmp_path / "run", inhibition=True)
+    agents = TrainedAgents.load(tmp_path / "run")
+    assert agents.theta.shape == (2, 2 * 32 * 8)
+    hurt, taken = agents.lesioned(8)
+    assert taken.sum(axis=1).tolist() == [256, 256]
+    assert (taken.reshape(2, 2, -1).mean(axis=2) < 0.6).all()
+    rules = hurt.state["controller"]["network"]["rules"]
+    for name, gone in zip(("senses->motor", "senses->motor#2"), np.split(taken, 2, axis=1), strict=True):
+        assert np.array_equal(rules[name]["synapses/theta"].reshape(2, -1) == -2, gone)
+        assert not rules[name]["synapses/weight"].reshape(2, -1)[gone].any()
+    assert np.array_equal(hurt.theta[~taken], agents.theta[~taken])
+
+
 def test_lesioned_agents_learn_on_and_synapses_may_form_again(agents: TrainedAgents) -> None:
     hot = dataclasses.replace(agents.config.agent, temperature=1.0, learning_rate_per_s=4.0)  # type: ignore[call-arg]
     hurt, taken = dataclasses.replace(agents, config=dataclasses.replace(agents.config, agent=hot)).lesioned(8)
