@@ -5,7 +5,7 @@ It is for many agents side by side, on a GPU: `SpikingNetwork` is the form for o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from .neuron_kernels import MOST_SPIKES
 from .neurons import checked_counts
 from .plasticity import PlasticityRule, State, as_array
 from .projections import RECEPTORS, Population, Projection
+from .topology import projections_by_name
 from .torch_neurons import TorchNeurons
 from .torch_numbers import torch_dtype
 from .torch_synapses import TorchSynapticSampling
@@ -31,10 +32,10 @@ from .torch_synapses import TorchSynapticSampling
 class TorchSpikingNetwork:
     """A `SpikingNetwork` of one population that has inputs only, with the same equations, arguments and form of state.
 
-    Spikes go from groups of inputs to the population, one projection from each group, with a delay of one step;
-    projections are static, or learn by synaptic sampling. It begins as the `SpikingNetwork` of the same arguments does,
-    weights included. Afterwards random numbers are its own: the same seed, sizes, calls and kind of device give the
-    same bits, but an agent depends on how many are beside it, see `TorchNumbers`.
+    Spikes go from groups of inputs to the population, with a delay of one step; projections are static, or learn by
+    synaptic sampling, and there may be several from one group. It begins as the `SpikingNetwork` of the same arguments
+    does, weights included. Afterwards random numbers are its own: the same seed, sizes, calls and kind of device give
+    the same bits, but an agent depends on how many are beside it, see `TorchNumbers`.
 
     What was learned goes over to a `SpikingNetwork`, and back, by `adopt`.
 
@@ -81,13 +82,16 @@ class TorchSpikingNetwork:
         _check_shape(sizes, populations, projections, self.dt_ms)
         ends = dict(zip(sizes, np.cumsum(list(sizes.values())).tolist(), strict=True))
         self._sources = {name: slice(end - sizes[name], end) for name, end in ends.items()}
-        self._projections = {projection.name: projection for projection in projections}
+        self._projections = projections_by_name(projections)
         self.neurons = {name: TorchNeurons(part, self._device, seed) for name, part in host.neurons.items()}
         self.rules: dict[str, PlasticityRule] = {}
         self._synapses: dict[str, TorchSynapticSampling] = {}
         for name, rule in host.rules.items():
             synapses = TorchSynapticSampling(rule, self._device, derive_seed(seed, f"rule/{name}"))
             self._synapses[name] = self.rules[name] = synapses
+        self._together: dict[tuple[str, str], list[str]] = {}
+        for name, projection in self._projections.items():
+            self._together.setdefault((projection.source, projection.receptor), []).append(name)
         shape = (self.batch_size, self.num_inputs, len(RECEPTORS), self.num_outputs)
         self._weights = torch.zeros(shape, dtype=self._kind, device=self._device)
         self._take_weights()
@@ -104,19 +108,21 @@ class TorchSpikingNetwork:
 
     def refresh_weights(self) -> None:
         """Take over the weights of all rules, after their parameters were changed by hand."""
-        for name, synapses in self._synapses.items():
-            self._weights_of(name).copy_(synapses.transmitted)
+        self._add_up(self._synapses)
 
     def _take_weights(self) -> None:
         """Take over all weights: from the rules, and static ones from the host."""
-        for name in self._projections.keys() - self._synapses.keys():
-            self._weights_of(name).copy_(torch.from_numpy(self._host.weight(name)))
-        self.refresh_weights()
+        static = self._projections.keys() - self._synapses.keys()
+        self._static = {name: torch.from_numpy(self._host.weight(name)).to(self._device) for name in static}
+        self._add_up(self._projections)
 
-    def _weights_of(self, name: str) -> Tensor:
-        """The part of the weights that is a projection's `[B, num_pre, num_post]`."""
-        projection = self._projections[name]
-        return self._weights[:, self._sources[projection.source], RECEPTORS.index(projection.receptor)]
+    def _add_up(self, changed: Collection[str]) -> None:
+        """Set what a spike transmits through projections with changed weights, and through those beside them."""
+        for (source, receptor), names in self._together.items():
+            if any(name in changed for name in names):
+                block = self._weights[:, self._sources[source], RECEPTORS.index(receptor)]
+                parts = [self._synapses[n].transmitted if n in self._synapses else self._static[n] for n in names]
+                block.copy_(sum(parts[1:], start=parts[0]))
 
     @property
     def steps_until_update(self) -> int:
@@ -171,11 +177,11 @@ class TorchSpikingNetwork:
         """Show what was seen to every rule, and take over weights that have changed."""
         counts, bap = self._seen
         signal = torch.tensor(rewards, device=self._device)
+        changed = [name for name, synapses in self._synapses.items() if synapses.steps_until_update <= len(counts)]
         for name, synapses in self._synapses.items():
-            changes = synapses.steps_until_update <= len(counts)
             synapses.learn(counts[:, :, self._sources[self._projections[name].source]], bap, signal)
-            if changes:
-                self._weights_of(name).copy_(synapses.transmitted)
+        if changed:
+            self._add_up(changed)
 
     def _forget(self) -> None:
         none = torch.empty((0, self.batch_size, self.num_outputs), device=self._device)
@@ -273,6 +279,3 @@ def _check_shape(
             raise projection.mistake(f"a network on a torch device has projections from inputs only: {list(inputs)}")
         if projection.delay_steps(dt_ms) != 1:
             raise projection.mistake(f"delay_ms must be {dt_ms:g} on a torch device, got {projection.delay_ms:g}")
-    sources = [projection.source for projection in projections]
-    if len(set(sources)) < len(sources):
-        raise NeuroctlError(f"a network on a torch device has one projection from each input, got {sources}")
