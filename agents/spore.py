@@ -6,36 +6,28 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroctl import registry
-from neuroctl.checks import is_number, shown, shown_space
-from neuroctl.config import parse_options
+from neuroctl.checks import is_number, shown
 from neuroctl.contracts import Agent, Info, Observation, Spaces
 from neuroctl.errors import NeuroctlError
 from neuroctl.training import check_device
 
-from .spiking.calls import misfit
-from .spiking.controller import Decoder, Encoder, Network, SpikingController
-from .spiking.decoders import LeftRightRatio, LowPass, PopulationVector
+from .spiking.controller import Encoder, Network, SpikingController
+from .spiking.decoders import LowPass
 from .spiking.encoders import PoissonEncoder
-from .spiking.input_rates import event_rates, image_rates, place_rates, with_exploration
+from .spiking.input_rates import with_exploration
 from .spiking.member_rows import check_mapping
 from .spiking.network import SpikingNetwork
-from .spiking.neurons import NeuronParameters
-from .spiking.projections import Population, Projection, RuleFactory
 from .spiking.reward_filters import RewardFilter, delayed
 from .spiking.schedules import Schedule
+from .spore_coding import Rates, make_decoder, make_sense
 from .spore_config import DT_MS, SporeConfig
+from .spore_network import make_network
 
-COMMANDS = 5
-"""Steering commands of a left-right ratio."""
 REPORT_S = 1.0
 """Simulated time between two reports of metrics."""
-SYNAPSES = "senses->motor"
-Rates = NDArray[np.float64]
 
 
 class SporeAgent(Agent):
@@ -224,35 +216,13 @@ class SporeAgent(Agent):
     # -- parts -------------------------------------------------------------------------------------------------
 
     def _make(self, rows: int, seed: int) -> SpikingController:
-        config, exploring = self.config, self.config.exploration_hz > 0
-        synapses = [
-            Projection("senses", "motor", rule=rule, synapses_per_pair=config.synapses_per_pair)
-            for rule in _rules_of(config)
-        ]
-        weight = 2.0 if config.exploration_mv is None else config.exploration_mv
-        neurons = NeuronParameters(
-            dead_time_ms=config.dead_time_ms,
-            with_reset=False,
-            i_e_mv=config.drive_mv,
-            c1_hz_per_mv=0.0,
-            c2_hz=1.0,
-            c3_per_mv=1.0,
-            **_homeostasis(config),
-        )
-        make_network, make_encoder = forms_on(self.device)
-        network = make_network(
-            inputs={"senses": self._num_senses, **({"explore": 1} if exploring else {})},
-            populations={"motor": Population(config.motors, neurons)},
-            projections=[*synapses, *([Projection("explore", "motor", weight=weight)] if exploring else [])],
-            output="motor",
-            batch_size=rows,
-            dt_ms=DT_MS,
-            seed=seed,
-        )
+        config = self.config
+        network_form, encoder_form = forms_on(self.device)
+        network = make_network(config, self._num_senses, network_form, batch_size=rows, seed=seed)
         return SpikingController(
             network,
             self._rates,
-            make_encoder(network.num_inputs, self._num_steps, batch_size=rows, dt_ms=DT_MS, seed=seed),
+            encoder_form(network.num_inputs, self._num_steps, batch_size=rows, dt_ms=DT_MS, seed=seed),
             LowPass(config.motors, config.readout_ms, batch_size=rows, dt_ms=DT_MS),
             self._decoder,
             RewardFilter(
@@ -283,13 +253,6 @@ def forms_on(device: str) -> tuple[Callable[..., Network], Callable[..., Encoder
     return partial(TorchSpikingNetwork, device=device), partial(TorchPoissonEncoder, device=device)
 
 
-def _rules_of(config: SporeConfig) -> list[RuleFactory]:
-    """What makes the synapses, and those of inhibition where there are any."""
-    options = parse_options(config.rule_options)
-    opposite = {**options, "weight_scale": -options.get("weight_scale", 1.0)}
-    return [_rule_of(config, chosen) for chosen in ([options, opposite] if config.inhibition else [options])]
-
-
 def _counts(network: Network) -> dict[str, NDArray[np.int64]]:
     """What all rules of a network have counted, together."""
     counts: dict[str, NDArray[np.int64]] = {}
@@ -305,26 +268,6 @@ def _statistics(network: Network) -> dict[str, NDArray[np.float64]]:
     return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
 
 
-def _rule_of(config: SporeConfig, options: dict[str, Any]) -> RuleFactory:
-    """What makes synapses, of the name of the rule and these options."""
-    make = registry.rules.load(config.rule)
-    wrong = misfit(make, **options)
-    if wrong is not None:
-        raise NeuroctlError(f"agent.rule_options do not fit rule {config.rule!r}: {wrong}")
-    factory: RuleFactory = make(**options)
-    if not callable(factory):
-        raise NeuroctlError(f"rule {config.rule!r} must return what makes synapses, got {shown(factory)}")
-    return factory
-
-
-def _homeostasis(config: SporeConfig) -> dict[str, float]:
-    """Parameters of the adaptive thresholds; none where they stay at 0."""
-    if config.target_rate_hz is None:
-        return {}
-    speed = 0.1 if config.adaptation_mv is None else config.adaptation_mv
-    return {"target_rate_hz": config.target_rate_hz, "target_adaptation_speed_mv": speed}
-
-
 def _steps_of(spaces: Spaces) -> tuple[int, float]:
     """Network steps in a control step, and its length in s."""
     dt_s = spaces.control_dt_s
@@ -336,79 +279,3 @@ def _steps_of(spaces: Spaces) -> tuple[int, float]:
     if steps < 1 or abs(steps * DT_MS - 1000 * dt_s) > 1e-6:
         raise NeuroctlError(f"the control step of {dt_s:g} s is no multiple of the network's step of {DT_MS:g} ms")
     return steps, dt_s
-
-
-def make_sense(
-    config: SporeConfig, space: gym.Space[Any], control_dt_s: float
-) -> tuple[int, Callable[[Observation], Rates]]:
-    """The number of inputs, and what turns observations `[B, ...]` into their rates in Hz `[B, N]`.
-
-    Raises:
-        NeuroctlError: the encoding does not fit the observations.
-    """
-    if not isinstance(space, gym.spaces.Box) or not space.shape:
-        raise NeuroctlError(f"spiking agents observe arrays; the environment gives {shown_space(space)}")
-    low, high, count = float(space.low.min()), float(space.high.max()), int(np.prod(space.shape))
-    limit = config.input_limit_hz
-    if config.encoding == "events":
-        if low < 0:
-            raise NeuroctlError(f"encoding 'events' needs counts >= 0; the environment gives {shown_space(space)}")
-        gain = 1.0 if config.event_gain is None else config.event_gain
-        return count, lambda obs: event_rates(obs, gain=gain, control_dt_s=control_dt_s, limit_hz=limit)
-    if config.encoding == "image":
-        if space.dtype != np.uint8 and (low < 0 or high > 1):
-            raise NeuroctlError(
-                f"encoding 'image' needs values from 0 to 1; the environment gives {shown_space(space)}"
-            )
-        return count, lambda obs: image_rates(obs, limit)
-    if not np.isfinite([low, high]).all():
-        raise NeuroctlError(f"encoding 'place' needs finite bounds; the environment gives {shown_space(space)}")
-    cells = 8 if config.place_cells is None else config.place_cells
-    lows, highs = space.low.reshape(-1), space.high.reshape(-1)
-    return count * cells, lambda obs: place_rates(
-        np.reshape(obs, (len(obs), -1)), lows, highs, cells=cells, max_rate_hz=limit
-    )
-
-
-def make_decoder(config: SporeConfig, space: gym.Space[Any]) -> Decoder:
-    """What turns rates of motor neurons into actions: a vector in the plane, or one of five steering commands.
-
-    Raises:
-        NeuroctlError: another action space, or an option that has no effect on it.
-    """
-    is_plane = _is_plane(space)
-    is_steering = isinstance(space, gym.spaces.Discrete) and space.n == COMMANDS and space.start == 0
-    if not is_plane and not is_steering:
-        raise NeuroctlError(
-            f"motor neurons command Discrete({COMMANDS}), or a Box(2,) of floats with finite bounds below and above 0; "
-            f"the environment takes {shown_space(space)}"
-        )
-    _check_motors(config, is_plane)
-    unused = "ratio_scale" if is_plane else "readout_gain"
-    if getattr(config, unused) is not None:
-        raise NeuroctlError(f"agent.{unused} {shown(getattr(config, unused))} has no effect on {shown_space(space)}")
-    if is_plane:
-        assert isinstance(space, gym.spaces.Box)
-        limit = float(min(space.high.min(), -space.low.max()))
-        gain = 0.05 if config.readout_gain is None else config.readout_gain
-        return PopulationVector(config.motors, gain, limit)
-    return LeftRightRatio(config.motors, 20.0 if config.ratio_scale is None else config.ratio_scale)
-
-
-def _is_plane(space: gym.Space[Any]) -> bool:
-    """Whether actions are vectors around 0."""
-    if not isinstance(space, gym.spaces.Box) or space.shape != (2,) or not np.issubdtype(space.dtype, np.floating):
-        return False
-    bounds = np.array([space.low, space.high])
-    return bool(np.isfinite(bounds).all() and (space.low < 0).all() and (space.high > 0).all())
-
-
-def _check_motors(config: SporeConfig, is_plane: bool) -> None:
-    """Refuse a number of motor neurons, or a scale, that cannot give all commands."""
-    if is_plane and config.motors < 3:
-        raise NeuroctlError(f"agent.motors must be an integer >= 3 for a command in the plane, got {config.motors}")
-    if not is_plane and config.motors % 2:
-        raise NeuroctlError(f"agent.motors must be even, half for each side, got {config.motors}")
-    least = LeftRightRatio.boundaries[-1] if LeftRightRatio.boundaries else 0.0
-    if not is_plane and config.ratio_scale is not None and config.ratio_scale <= least:
-        raise NeuroctlError(f"agent.ratio_scale must be > {least:g}, the last boundary, got {config.ratio_scale:g}")

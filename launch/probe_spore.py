@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroctl.agents.spore import SYNAPSES, SporeAgent
+from neuroctl.agents.spore import SporeAgent
+from neuroctl.agents.spore_network import SYNAPSES
 from neuroctl.config import TrainConfig
 from neuroctl.envs.lane_follow import CONTROL_DT_S
 from neuroctl.errors import NeuroctlError

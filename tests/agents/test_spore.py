@@ -7,7 +7,8 @@ import pytest
 
 import neuroctl
 from neuroctl import registry
-from neuroctl.agents.spore import SporeAgent, make_decoder
+from neuroctl.agents.spore import SporeAgent
+from neuroctl.agents.spore_coding import make_decoder
 from neuroctl.agents.spore_config import SporeConfig
 from neuroctl.config import TrainConfig
 from neuroctl.contracts import Spaces
