@@ -178,6 +178,13 @@ class RecurrentWeights(nn.Module):
         return torch.cat([next(low_rank if name in self.factorised else full) for name in self.maps])
 
     @torch.no_grad()
+    def scale(self, gain: float) -> None:
+        """Multiply the matrices of all maps by `gain`."""
+        for factor in (self.dense, self.W1):
+            if factor is not None:
+                factor *= gain
+
+    @torch.no_grad()
     def hold(self, name: str, most: int) -> Tensor:
         """Let units hand their state on in one map: their rows become those of the identity.
 

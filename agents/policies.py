@@ -16,7 +16,7 @@ from neuroctl.policy import Policy, State
 from neuroctl.streams import derive_seed
 
 from .cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward, Stacked, wired
-from .connectivity import LowRankSparse
+from .connectivity import LowRankSparse, RecurrentWeights
 from .encoders import Unencoded, make_encoder
 from .heads import Head, make_head
 from .policy_config import PolicyConfig
@@ -154,6 +154,10 @@ def make_cell(config: PolicyConfig, seed: int, outputs: int) -> Cell:
         above = replace(config, features=cells[-1].output_size)
         cells.append(make(above, derive_seed(seed, f"layer {layer}"), **options))
     cell = cells[0] if config.layers == 1 else Stacked(cells)
+    if config.recurrent_gain is not None:
+        for module in cell.modules():
+            if isinstance(module, RecurrentWeights):
+                module.scale(config.recurrent_gain)
     if config.memory_steps is not None:
         cell.remember(config.memory_steps)
     return cell

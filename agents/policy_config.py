@@ -1,5 +1,6 @@
 """Options of a recurrent policy, which learners share. Imports no torch, so that `--help` is quick."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,8 @@ class PolicyConfig(AgentConfig):
     sparsity: float | None = None
     """Fraction of recurrent weights that a fixed random mask removes, none when absent; of an ncp, fraction of the
     synapses between its layers that are left out, half when absent."""
+    recurrent_gain: float | None = None
+    """Factor of the recurrent weights before they have learned; 1 when absent."""
     cfc_mode: Literal["default", "no_gate", "pure"] | None = None
     """Form of the CfC, also in an ncp; default when absent."""
     frame_stack: int | None = None
@@ -72,7 +75,10 @@ class PolicyConfig(AgentConfig):
             raise NeuroctlError("agent.forget_bias and agent.memory_steps both set the forget bias: give one")
         if self.memory_steps is not None and self.cfc_mode not in (None, "default"):
             raise NeuroctlError(f"agent.memory_steps has no effect with cfc_mode {self.cfc_mode!r}; 'default' has it")
+        if self.recurrent_gain is not None and not 0 < self.recurrent_gain < math.inf:
+            raise NeuroctlError(f"agent.recurrent_gain must be > 0 and finite, got {self.recurrent_gain}")
         for name, cells in (
+            ("recurrent_gain", "cfc lstm gru rnn"),
             ("rank", "cfc lstm gru rnn ltc"),
             ("sparsity", "cfc lstm gru rnn ltc ncp"),
             ("cfc_mode", "cfc ncp"),

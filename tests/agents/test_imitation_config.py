@@ -22,6 +22,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
         ({"cell": "rnn", "frame_stack": 2}, "agent.frame_stack has no effect with cell 'rnn'"),
         ({"cell": "ltc", "cfc_mode": "pure"}, "agent.cfc_mode has no effect with cell 'ltc'"),
         ({"cell": "ncp", "rank": 2}, "agent.rank has no effect with cell 'ncp'"),
+        ({"cell": "ltc", "recurrent_gain": 2.0}, "agent.recurrent_gain has no effect with cell 'ltc'"),
         ({"cell": "mlp", "memory_steps": 9}, "agent.memory_steps has no effect with cell 'mlp'"),
         ({"cell": "ncp", "memory_steps": 9}, "agent.memory_steps has no effect with cell 'ncp'"),
         ({"cfc_mode": "pure", "memory_steps": 9}, "agent.memory_steps has no effect with cfc_mode 'pure'"),
@@ -38,6 +39,7 @@ def test_an_option_without_effect_is_an_error(options, message):
     [(n, 0) for n in ("hidden_size", "sequence_length", "batch_size", "half_life")]
     + [("learning_rate", 0.0), ("learning_rate", float("nan")), ("gradient_clip", -1.0), ("burn_in", -1)]
     + [("rank", 0), ("rank", 65), ("sparsity", 1.0), ("sparsity", -0.1), ("memory_steps", 1)]
+    + [("recurrent_gain", 0.0), ("recurrent_gain", float("inf"))]
     + [("hidden_size", 2**14 + 1), ("features", 10**9), ("features", -1)],
 )
 def test_a_value_out_of_range_is_refused_by_name(name, value):

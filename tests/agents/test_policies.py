@@ -151,6 +151,13 @@ def test_options_reach_the_cell():
     assert torch.equal(cell(cell="rnn", memory_steps=9).recurrent_weights()["hidden"][:5], torch.eye(10)[:5])
     for name in ("lstm", "gru", "rnn", "ltc"):
         assert cell(cell=name, rank=2).recurrent.W1.shape[-1] == 2
+    for options in ({"cell": "cfc"}, {"cell": "gru", "rank": 2, "sparsity": 0.3}, {"cell": "lstm", "sparsity": 0.5}):
+        torch.manual_seed(0)
+        before = cell(**options).recurrent.weight().detach()
+        torch.manual_seed(0)
+        torch.testing.assert_close(cell(**options, recurrent_gain=0.25).recurrent.weight().detach(), 0.25 * before)
+    held = cell(cell="rnn", memory_steps=9, recurrent_gain=0.5).recurrent_weights()["hidden"]
+    assert torch.equal(held[:5], torch.eye(10)[:5]) and held[5:].abs().max() < 0.5
     sparse, dense = (cell(cell="ncp", cfc_mode="pure", sparsity=s) for s in (0.9, 0.1))
     assert all(layer.mode == "pure" for layer in sparse.cells)
     assert sparse.effective_parameters < dense.effective_parameters
