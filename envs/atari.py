@@ -90,7 +90,7 @@ class AtariVector(EpisodeVector):
 
     registered: ClassVar[str]
     """Name of the ROM."""
-    rebuilt = ("models", "datas", "games", "_start_state", "_start_screen", "_screens", "_drawn")
+    rebuilt = ("games", "_start_state", "_start_screen", "_screens", "_drawn")
 
     def __init__(
         self,
@@ -124,14 +124,13 @@ class AtariVector(EpisodeVector):
         self._skip = checked_integer("frame_skip", frame_skip, 1, FRAMES_PER_S)
         self._stack = checked_integer("frame_stack", frame_stack, 1, FRAMES_PER_S)
         steps = MOST_FRAMES // self._skip if max_steps is None else max_steps
-        super().__init__(num_envs, steps, ("sticky",), None, render_mode)
+        super().__init__(num_envs, steps, ("sticky",), render_mode)
         self.control_dt_s = self._skip / FRAMES_PER_S
         self.metadata = {**self.metadata, "render_fps": round(1 / self.control_dt_s)}
         self._set_spaces(self._seen_space(_checked_size(size, self._screens.shape[2:4])), self._joystick())
         self._lost_life = np.zeros(self.num_envs, np.bool_)
 
     def _build(self) -> None:
-        self.models, self.datas = [], []
         self.games = [_insert(self.registered) for _ in range(self.num_envs)]
         self._start_state = self.games[0].cloneState()
         height, width = self.games[0].getScreenDims()
@@ -275,9 +274,6 @@ class AtariVector(EpisodeVector):
 
     # State
 
-    def _state(self, index: NDArray[np.intp]) -> State:
-        return {"steps": self.steps[index], **self._more_state(index)}
-
     def _more_state(self, rows: NDArray[np.intp]) -> State:
         machines = np.zeros((len(rows), self._machine_bytes), np.uint8)
         sizes = np.zeros(len(rows), np.int64)
@@ -302,8 +298,7 @@ class AtariVector(EpisodeVector):
             for old, b in zip(before, index.tolist(), strict=True):
                 self.games[b].restoreState(old)
             raise NeuroctlError(f"environment state 'machine' is not that of an emulator: {error}") from None
-        self.steps[index] = state["steps"]
-        self._put_more(index, state)
+        super()._put(index, state)
 
     def _put_more(self, rows: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
         self._frames[rows], self._last_code[rows] = state["frames"], state["last_code"]

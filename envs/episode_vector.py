@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from neuroctl.checks import checked_integer, shown
-from neuroctl.errors import NeuroctlError, NonFiniteError
-from neuroctl.finite import all_bounded
+from neuroctl.errors import NeuroctlError
 from neuroctl.streams import STATE_WORDS, EpisodeStreams
 
-from .dynamics import LIMIT, Dynamics, dynamics_table, hash_models
 from .known_options import KnownOptions
 from .vector_tools import checked_rows, replaced, require, require_kinds, require_state, reset_rows
 
@@ -26,7 +23,6 @@ Floats = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 StepResult = tuple[Any, Floats, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
-INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 MOST_ROWS = 10**6
 """Rows of one environment."""
 
@@ -37,17 +33,15 @@ class EpisodeVector(KnownOptions, ABC):
     Autoreset is SAME_STEP: where an episode ends, the returned observation is the first of the next one, the last one
     is in `info["final_obs"]` (dense, valid where `info["_final_obs"]`), its info in `info["final_info"]`.
 
-    Subclasses simulate: they build their models, start rows, observe them, and say what their state is.
+    Subclasses simulate: they build what they need, start rows, observe them, and say what their state is.
 
     Args:
         num_envs: B.
         max_steps: control steps after which an episode is truncated.
         streams: names of further random streams beside `"reset"`.
-        dynamics: see `Dynamics`.
         render_mode: None or `"rgb_array"`.
 
     Attributes:
-        models, datas: MuJoCo's model and data of each row.
         steps: control steps since the episode began, int64 `[B]`.
         streams: the rows' random streams.
     """
@@ -57,23 +51,14 @@ class EpisodeVector(KnownOptions, ABC):
         "render_modes": ["rgb_array"],
         "render_fps": 50,
     }
-    rebuilt: ClassVar[tuple[str, ...]] = ("models", "datas")
+    rebuilt: ClassVar[tuple[str, ...]] = ()
     """What `_build` makes: no part of the state, and left out of a pickle."""
-    waiting: ClassVar[str]
-    """Name, in the state, of what waits because of action delays."""
 
-    models: list[Any]
-    datas: list[Any]
-
-    def __init__(
-        self, num_envs: int, max_steps: int, streams: Sequence[str], dynamics: Dynamics | None, render_mode: str | None
-    ) -> None:
+    def __init__(self, num_envs: int, max_steps: int, streams: Sequence[str], render_mode: str | None) -> None:
         self.num_envs = checked_integer("num_envs", num_envs, 1, MOST_ROWS)
         self.max_steps = checked_integer("max_steps", max_steps, 1)
         require("render_mode", render_mode, (None, "rgb_array"))
         self.render_mode = render_mode
-        self._dynamics = dynamics_table(dynamics, self.num_envs)
-        self._delays = np.array([int(row["action_delay"]) for row in self._dynamics])
         self.streams = EpisodeStreams(self.num_envs, ("reset", *streams))
         self.steps = np.zeros(self.num_envs, np.int64)
         self._begun_all = False
@@ -83,10 +68,6 @@ class EpisodeVector(KnownOptions, ABC):
         self.single_observation_space, self.single_action_space = observation, action
         self.observation_space = batch_space(observation, self.num_envs)
         self.action_space = batch_space(action, self.num_envs)
-
-    def _make_room(self, shape: tuple[int, ...], dtype: Any) -> None:
-        """For what waits because of action delays, of this shape in each step of a row."""
-        self._waiting = np.zeros((self.num_envs, int(self._delays.max()), *shape), dtype)
 
     # What subclasses say
 
@@ -112,11 +93,15 @@ class EpisodeVector(KnownOptions, ABC):
 
     @abstractmethod
     def _more_state(self, rows: NDArray[np.intp]) -> State:
-        """What the next steps read beside MuJoCo's integration state, steps, delays and streams."""
+        """What the next steps read beside the step count and the streams."""
 
     @abstractmethod
     def _put_more(self, rows: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `_more_state` returned."""
+
+    @abstractmethod
+    def model_hash(self) -> str:
+        """sha256 of what simulates, for recordings; empty where there is no model."""
 
     @abstractmethod
     def _frame(self, b: int) -> NDArray[np.uint8]:
@@ -156,23 +141,14 @@ class EpisodeVector(KnownOptions, ABC):
 
     def current_info(self) -> dict[str, Any]:
         """The info of the current state."""
-        return _with_masks(self._said(), self.num_envs)
-
-    def _delayed(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The controls or actions `[B, ...]` that act now; row b's are those of `delay[b]` steps ago."""
-        if self._waiting.shape[1] == 0:
-            return values
-        queue = np.concatenate([self._waiting, values[:, None]], axis=1)
-        self._waiting = queue[:, 1:].copy()
-        now: NDArray[Any] = queue[np.arange(self.num_envs), queue.shape[1] - 1 - self._delays]
-        return now
+        return with_masks(self._said(), self.num_envs)
 
     def _finish(
         self, obs: Any, reward: Floats, terminated: NDArray[np.bool_], said: dict[str, NDArray[Any]]
     ) -> StepResult:
         """What `step` returns; episodes that ended are followed by the next."""
         truncated = (self.steps >= self.max_steps) & ~terminated
-        info = _with_masks(said, self.num_envs)
+        info = with_masks(said, self.num_envs)
         if np.count_nonzero(done := terminated | truncated):
             obs, info = self._autoreset(obs, info, done)
         return obs, reward, terminated, truncated, info
@@ -181,14 +157,7 @@ class EpisodeVector(KnownOptions, ABC):
         rows = np.flatnonzero(done)
         self.streams.advance(rows)
         self._start(rows)
-        first, said = self._begun(rows)
-        # What is only said of steps is not said of an episode that begins.
-        begun = said | {f"_{name}": np.array(name in said) for name in info if not name.startswith("_")}
-        following = {name: replaced(value, rows, begun.get(name, np.array(0))) for name, value in info.items()}
-        ended = {"final_obs": obs, "_final_obs": done.copy(), "final_info": info, "_final_info": done.copy()}
-        if isinstance(obs, dict):
-            return {key: replaced(value, rows, first[key]) for key, value in obs.items()}, following | ended
-        return replaced(obs, rows, first), following | ended
+        return following(obs, info, done, *self._begun(rows))
 
     # State
 
@@ -205,11 +174,7 @@ class EpisodeVector(KnownOptions, ABC):
 
     def _state(self, index: NDArray[np.intp]) -> State:
         """The state without random streams."""
-        physics = np.zeros((len(index), mujoco.mj_stateSize(self.models[0], INTEGRATION)))
-        for i, b in enumerate(index.tolist()):
-            mujoco.mj_getState(self.models[b], self.datas[b], physics[i], INTEGRATION)
-        state: State = {"mujoco": physics, "steps": self.steps[index], self.waiting: self._waiting[index]}
-        return state | self._more_state(index)
+        return {"steps": self.steps[index], **self._more_state(index)}
 
     def set_state(self, rows: Sequence[int] | NDArray[np.intp] | None, state: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `get_state` returned, into `rows` (all where None).
@@ -237,15 +202,9 @@ class EpisodeVector(KnownOptions, ABC):
         self._put(index, given)
 
     def _put(self, index: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
-        for i, b in enumerate(index.tolist()):
-            mujoco.mj_setState(self.models[b], self.datas[b], state["mujoco"][i].astype(np.float64), INTEGRATION)
-        self.steps[index], self._waiting[index] = state["steps"], state[self.waiting]
+        self.steps[index] = state["steps"]
         self._put_more(index, state)
         self._changed()
-
-    def model_hash(self) -> str:
-        """sha256 of the compiled models and delays, for recordings."""
-        return hash_models(self.models, self._delays)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: value for name, value in self.__dict__.items() if name not in self.rebuilt}
@@ -286,18 +245,31 @@ class EpisodeVector(KnownOptions, ABC):
         if self.render_mode is None:
             raise NeuroctlError("nothing is rendered; make the environment with render_mode='rgb_array'")
 
-    @staticmethod
-    def _require_sane(what: str, values: NDArray[Any], steps: NDArray[np.int64]) -> None:
-        """Refuse numbers `[B, n]` that MuJoCo would take for bad ones, in control steps `steps` `[B]`."""
-        if not all_bounded(values, LIMIT):
-            row = int(np.argmin((np.abs(values) <= LIMIT).all(axis=1)))
-            raise NonFiniteError(
-                f"{what} of row {row} diverged (NaN, infinity or beyond 1e10) at step {int(steps[row])} of its episode"
-            )
 
-
-def _with_masks(said: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Any]:
+def with_masks(said: Mapping[str, NDArray[Any]], rows: int) -> dict[str, Any]:
     """Gymnasium's vector info: `_name` tells in which of the rows `name` is said."""
     masks = np.empty((len(said), rows), np.bool_)
     masks.fill(True)
     return {**said, **{f"_{name}": mask for name, mask in zip(said, masks, strict=True)}}
+
+
+def following(
+    obs: Any, info: dict[str, Any], done: NDArray[np.bool_], first: Any, said: Mapping[str, NDArray[Any]]
+) -> tuple[Any, dict[str, Any]]:
+    """What a step returns where episodes ended: the next ones' first observation and info, and what they ended with.
+
+    Args:
+        obs: observations `[B, ...]` after the step, arrays or a dict of them.
+        info: its info, with masks.
+        done: where an episode ended, `[B]`.
+        first: observations of those that begin, `[n, ...]`.
+        said: what is said of those, each array `[n, ...]`.
+    """
+    rows = np.flatnonzero(done)
+    # What is only said of steps is not said of an episode that begins.
+    begun = {**said, **{f"_{name}": np.array(name in said) for name in info if not name.startswith("_")}}
+    next_info = {name: replaced(value, rows, begun.get(name, np.array(0))) for name, value in info.items()}
+    ended = {"final_obs": obs, "_final_obs": done.copy(), "final_info": info, "_final_info": done.copy()}
+    if isinstance(obs, dict):
+        return {key: replaced(value, rows, first[key]) for key, value in obs.items()}, next_info | ended
+    return replaced(obs, rows, first), next_info | ended

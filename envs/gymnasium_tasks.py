@@ -32,9 +32,10 @@ from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError, NonFiniteError
 
 from .dynamics import MULTIPLIERS, Dynamics, scale_model
-from .episode_vector import EpisodeVector, Floats, State, StepResult
+from .episode_vector import Floats, State, StepResult
 from .gymnasium_options import check_body, task_options
 from .opengl import open_renderer
+from .physics_vector import PhysicsVector
 from .single_env import SingleEnv
 from .vector_tools import checked_actions, is_default, require
 
@@ -58,7 +59,7 @@ DERIVED = (
 its end, so that it cannot be computed again from the integration state: it is part of the state here."""
 
 
-class GymnasiumTaskVector(EpisodeVector):
+class GymnasiumTaskVector(PhysicsVector):
     """B copies of one of Gymnasium's MuJoCo tasks.
 
     Actions beyond their bounds are not clipped here: the actuators do that, and the task's control cost is that of the

@@ -24,16 +24,17 @@ from neuroctl.checks import is_number, shown
 from neuroctl.errors import NeuroctlError
 
 from .dynamics import Dynamics, Scale, build_models, load_model, scale_model
-from .episode_vector import EpisodeVector, State, StepResult
+from .episode_vector import State, StepResult
 from .mujoco_batch import Batch, Floats, Row
 from .opengl import NoOpenGLError, open_renderer
+from .physics_vector import PhysicsVector
 from .single_env import SingleEnv
 from .vector_tools import checked_actions
 
 __all__ = ["Batch", "MujocoTask", "Row", "SingleEnv"]
 
 
-class MujocoTask(EpisodeVector):
+class MujocoTask(PhysicsVector):
     """B copies of a robot that step together; see `EpisodeVector` for what ends and begins.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -51,8 +51,6 @@ class PlainVector(EpisodeVector):
         render_mode: None or `"rgb_array"`.
     """
 
-    rebuilt: ClassVar[tuple[str, ...]] = ("models", "datas")
-
     def __init__(
         self,
         num_envs: int,
@@ -71,7 +69,7 @@ class PlainVector(EpisodeVector):
     ) -> None:
         require("last_reward", last_reward, (True, False))
         require("last_action", last_action, (True, False))
-        super().__init__(num_envs, max_steps, (), None, render_mode)
+        super().__init__(num_envs, max_steps, (), render_mode)
         self.control_dt_s = control_dt_s
         self.metadata = {**self.metadata, "render_fps": round(1 / control_dt_s)}
         self._inputs_space, self._ranges = inputs, dict(ranges)
@@ -91,7 +89,7 @@ class PlainVector(EpisodeVector):
         self._drawn = np.zeros((self.num_envs, draws))
 
     def _build(self) -> None:
-        self.models, self.datas = [], []
+        """Nothing: the arrays are all there is."""
 
     # What subclasses say
 
@@ -163,9 +161,6 @@ class PlainVector(EpisodeVector):
 
     # State
 
-    def _state(self, index: NDArray[np.intp]) -> State:
-        return {"steps": self.steps[index], **self._more_state(index)}
-
     def _more_state(self, rows: NDArray[np.intp]) -> State:
         return {f"variable/{name}": value[rows] for name, value in self.variables.items()}
 
@@ -183,10 +178,6 @@ class PlainVector(EpisodeVector):
                     f"environment state 'variable/{name}' holds {shown(wrong.item())}; allowed: {low:g} to {high:g}"
                 )
         super().set_state(rows, state)
-
-    def _put(self, index: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
-        self.steps[index] = state["steps"]
-        self._put_more(index, state)
 
     def _put_more(self, rows: NDArray[np.intp], state: Mapping[str, NDArray[Any]]) -> None:
         for name, value in self.variables.items():

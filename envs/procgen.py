@@ -20,11 +20,11 @@ from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import EpisodeStreams, derive_seed
 
-from .episode_vector import MOST_ROWS, Floats, StepResult
+from .episode_vector import MOST_ROWS, Floats, StepResult, following, with_masks
 from .known_options import KnownOptions
 from .procgen_games import GAMES
 from .single_env import SingleEnv
-from .vector_tools import checked_actions, replaced, require, reset_rows
+from .vector_tools import checked_actions, require, reset_rows
 
 Mode = Literal["easy", "hard", "extreme", "memory", "exploration"]
 NOOP = 4
@@ -158,14 +158,8 @@ class ProcgenVector(KnownOptions):
             rows = np.flatnonzero(done)
             self.streams.advance(rows)
             self._begin(rows)
-            following = self.current_info()
-            info = {name: replaced(value, rows, following[name][rows]) for name, value in info.items()} | {
-                "final_obs": obs,
-                "_final_obs": done.copy(),
-                "final_info": info,
-                "_final_info": done.copy(),
-            }
-            obs = self.current_obs()
+            said = {name: value[rows] for name, value in self._said().items()}
+            obs, info = following(obs, info, done, self._obs[rows], said)
         return obs, reward, terminated, truncated, info
 
     def _advance(
@@ -186,8 +180,10 @@ class ProcgenVector(KnownOptions):
 
     def current_info(self) -> dict[str, Any]:
         """The number of the level, and whether it was completed with the last step."""
-        said = {"level": self._level.copy(), "success": self._success.copy()}
-        return said | {f"_{name}": np.ones(self.num_envs, np.bool_) for name in said}
+        return with_masks(self._said(), self.num_envs)
+
+    def _said(self) -> dict[str, NDArray[Any]]:
+        return {"level": self._level.copy(), "success": self._success.copy()}
 
     def render(self) -> Any:
         """Frames `[B, 256, 256, 3]` uint8.
