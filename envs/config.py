@@ -226,3 +226,53 @@ class ClassicControlConfig(RewardedConfig):
     """Gymnasium id."""
     observe_velocity: bool = True
     """Whether velocities are observed."""
+
+
+@dataclass(frozen=True)
+class AtariConfig(EnvConfig):
+    """A game of the Atari 2600: `neuroctl/Atari-Breakout-v0`, `neuroctl/Atari-Seaquest-v0`, ..."""
+
+    id: str = "neuroctl/Atari-Breakout-v0"
+    """Gymnasium id."""
+    protocol: Literal["machado", "deepmind"] = "machado"
+    """What the next four options are where they are absent: sticky actions and the whole joystick, or a random start."""
+    sticky: float | None = None
+    """Probability with which a frame repeats the last frame's action."""
+    full_actions: bool | None = None
+    """All 18 actions of the joystick, or those alone that the game knows."""
+    noop_max: int | None = None
+    """Most frames without an action at the beginning of a game."""
+    fire_reset: bool | None = None
+    """Whether a game begins with FIRE, where it knows it."""
+    episodic_life: bool = False
+    """Whether an episode ends with each life."""
+    frame_skip: int = 4
+    """Frames of an action."""
+    frame_stack: int = 4
+    """Frames of an observation; a recurrent policy remembers for itself and takes 1."""
+    size: tuple[int, int] = (84, 84)
+    """Height and width of a frame."""
+    grayscale: bool = True
+    """Whether a frame has luminance only."""
+    max_steps: int | None = None
+    """Control steps after which an episode is truncated; absent, those of half an hour of play."""
+
+
+@dataclass(frozen=True)
+class ProcgenConfig(EnvConfig):
+    """A game whose levels are generated: `neuroctl/Procgen-CoinRun-v0`, `neuroctl/Procgen-Chaser-v0`, ..."""
+
+    id: str = "neuroctl/Procgen-CoinRun-v0"
+    """Gymnasium id."""
+    mode: Literal["easy", "hard", "extreme", "memory", "exploration"] = "easy"
+    """How levels are made; not every game has each."""
+    start_level: int = 0
+    """The first level."""
+    num_levels: int = 0
+    """Levels from there on; 0 is all of them."""
+    use_backgrounds: bool = True
+    """Whether there are pictures behind the scene, or black."""
+    restrict_themes: bool = False
+    """Whether all levels have the same theme."""
+    use_monochrome_assets: bool = False
+    """Whether things are rectangles of one colour."""
