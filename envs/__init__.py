@@ -72,6 +72,8 @@ for _name, _target, _summary in (
     ("frame-drop", "shifts_observation:FrameDrop", "observations are lost, the last one shown is repeated"),
     ("brightness", "shifts_image:Brightness", "image, or what an event camera sees, made brighter"),
     ("contrast", "shifts_image:Contrast", "image contrast reduced"),
+    ("saturation", "shifts_image:Saturation", "colours of the image fade"),
+    ("hue", "shifts_image:Hue", "colours of the image turn into others"),
     ("pixel-dropout", "shifts_image:PixelDropout", "random pixels set to black"),
     ("salt-pepper", "shifts_image:SaltPepper", "random pixels set to black or white"),
     ("occlusion", "shifts_image:Occlusion", "a black rectangle hides a part of the image"),
@@ -88,3 +90,5 @@ for _name, _target, _summary in (
 
 held_out.register("neuroctl/LaneFollow-v0", "neuroctl.envs.held_out:lane_follow")
 held_out.register("neuroctl/ArmReach-v0", "neuroctl.envs.arm_reach:held_out_targets")
+for _game in procgen_games.GAMES:
+    held_out.register(f"neuroctl/Procgen-{_game}-v0", "neuroctl.envs.held_out:procgen")

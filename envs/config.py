@@ -235,7 +235,7 @@ class AtariConfig(EnvConfig):
     id: str = "neuroctl/Atari-Breakout-v0"
     """Gymnasium id."""
     protocol: Literal["machado", "deepmind"] = "machado"
-    """What the next four options are where they are absent: sticky actions and the whole joystick, or a random start."""
+    """What the next four options are where they are absent: sticky actions and the whole joystick, or random starts."""
     sticky: float | None = None
     """Probability with which a frame repeats the last frame's action."""
     full_actions: bool | None = None

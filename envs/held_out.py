@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from neuroctl import registry
 from neuroctl.errors import NeuroctlError
 from neuroctl.shift import Kind, Shift
@@ -68,3 +70,25 @@ def lane_follow(options: Mapping[str, Any], share: float) -> dict[str, Any]:
         return dict(options)  # the environment names the mistake
     moved = max(1, round(share * (stop - start)))
     return {**options, "track_seeds": MovedSeeds((start + moved, stop + moved))}
+
+
+class MovedLevel(int):
+    """A first level that has moved on."""
+
+
+def procgen(options: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """Levels: their range moves on by this share of its length.
+
+    Of 200 levels from 0 on a share of 0.4 makes those from 80 on: four of ten are then none of 0..199.
+
+    Raises:
+        NeuroctlError: training sees all levels, or the range has moved already.
+    """
+    start, number = options.get("start_level", 0), options.get("num_levels", 0)
+    if isinstance(start, MovedLevel):
+        raise NeuroctlError("it stands in the stack already")
+    if is_default(number, 0):
+        raise NeuroctlError("it needs num_levels > 0; with 0 training sees all levels")
+    if not all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in (start, number)):
+        return dict(options)  # the environment names the mistake
+    return {**options, "start_level": MovedLevel(start + max(1, round(share * number)))}

@@ -19,9 +19,11 @@ from neuroctl.shift import Kind
 from neuroctl.vector import make_env
 
 from .retina import LEVELS
-from .shift_wrapper import Leaves, ShiftWrapper, has_events, is_image, no_image
+from .shift_wrapper import Leaves, ShiftWrapper, has_events, is_image, leaf_spaces, no_image
 
 Images = NDArray[np.float32]
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+"""Of red, green and blue (ITU-R BT.601)."""
 OPTION = "event_glare"
 """Of an environment: what is added to the images that its event camera sees."""
 
@@ -34,11 +36,16 @@ class ImageShift(ShiftWrapper):
         """An image is needed."""
         return no_image(observation_space)
 
+    @staticmethod
+    def shows(space: gym.Space[Any]) -> bool:
+        """Whether a space holds what is perturbed."""
+        return is_image(space)
+
     def perturb(self, obs: Leaves, rows: NDArray[np.intp]) -> Leaves:
         """Observations `[n, ...]` with perturbed images."""
         return {
             name: camera(self.perturb_image(light(value), rows), value.dtype)
-            if is_image(self._spaces[name])
+            if self.shows(self._spaces[name])
             else value.copy()
             for name, value in obs.items()
         }
@@ -105,6 +112,65 @@ class Contrast(ImageShift):
     def perturb_image(self, image: Images, rows: NDArray[np.intp]) -> Images:
         """Images `[n, ...]` made flatter."""
         return (image - np.float32(0.5)) * np.float32(self.value) + np.float32(0.5)
+
+
+class ColourShift(ImageShift):
+    """Maps the colour of every pixel linearly; of several frames along the last axis, that of each.
+
+    An image is in colour if its last axis has three entries for each frame. Three grey frames look the same to it.
+    """
+
+    @staticmethod
+    def shows(space: gym.Space[Any]) -> bool:
+        """Whether a space holds images in colour."""
+        return is_image(space) and len(space.shape or ()) == 3 and (space.shape or ())[2] % 3 == 0
+
+    @classmethod
+    def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
+        """An image in colour is needed."""
+        if any(map(cls.shows, leaf_spaces(observation_space).values())):
+            return None
+        return (
+            f"it needs an image in colour ([H, W, 3], uint8 or float32 in [0, 1]), not {shown_space(observation_space)}"
+        )
+
+    def matrix(self) -> Images:
+        """What red, green and blue `[3]` are multiplied by, `[3, 3]`."""
+        raise NotImplementedError
+
+    def perturb_image(self, image: Images, rows: NDArray[np.intp]) -> Images:
+        """Images `[n, H, W, 3 F]` in other colours."""
+        frames = image.reshape(*image.shape[:3], -1, 3)
+        mapped: Images = (frames @ self.matrix().T).reshape(image.shape)
+        return mapped
+
+
+class Saturation(ColourShift):
+    """Colours fade: their difference from the grey of their luminance is multiplied by the level."""
+
+    name = "saturation"
+    levels = (1.0, 0.7, 0.45, 0.25, 0.1, 0.0)
+
+    def matrix(self) -> Images:
+        """Between the identity and the luminance (ITU-R BT.601) in every channel."""
+        grey = np.tile(LUMINANCE, (3, 1))
+        faded: Images = (self.value * np.eye(3) + (1 - self.value) * grey).astype(np.float32)
+        return faded
+
+
+class Hue(ColourShift):
+    """Colours turn about the grey axis by the level, in degrees; red, green and blue become each other at 120."""
+
+    name = "hue"
+    levels = (0.0, 15.0, 30.0, 60.0, 120.0, 180.0)
+
+    def matrix(self) -> Images:
+        """A rotation about (1, 1, 1) (Rodrigues' formula)."""
+        angle, third = np.deg2rad(self.value), 1 / 3
+        turned = third * (1 - np.cos(angle)) + np.cos(angle) * np.eye(3)
+        cross = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
+        rotation: Images = (turned + np.sqrt(third) * np.sin(angle) * cross).astype(np.float32)
+        return rotation
 
 
 class PixelDropout(ImageShift):

@@ -21,6 +21,7 @@ KINDS = {
     "gaussian-noise": {"colour", "image", "state"},
     **dict.fromkeys(("observation-delay", "frame-drop"), set(SPACES)),
     **dict.fromkeys(("brightness", "contrast", "pixel-dropout", "salt-pepper", "occlusion"), {"colour", "image"}),
+    **dict.fromkeys(("saturation", "hue"), {"colour"}),
     **dict.fromkeys(("event-noise", "event-loss"), {"events"}),
     "action-noise": set(),
 }

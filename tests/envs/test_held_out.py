@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from neuroctl import make_env, registry
-from neuroctl.envs.held_out import HeldOut, lane_follow
+from neuroctl.envs.held_out import HeldOut, lane_follow, procgen
 from neuroctl.envs.lane_follow import LaneFollowVector
 from neuroctl.envs.track import SEEDS
 from neuroctl.errors import NeuroctlError
 
 LANE, ARM = "neuroctl/LaneFollow-v0", "neuroctl/ArmReach-v0"
 ROADS = {"track": "random", "track_seeds": (0, 100)}
-NEEDS: dict[str, dict[str, Any]] = {LANE: ROADS, ARM: {"target_set": "train"}}
-"""Options that leave room for a held-out set."""
+COINRUN = "neuroctl/Procgen-CoinRun-v0"
+NEEDS: dict[str, dict[str, Any]] = {LANE: ROADS, ARM: {"target_set": "train"}, COINRUN: {"num_levels": 50}}
+"""Options that leave room for a held-out set; all games with generated levels have it in the same way."""
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,23 @@ def test_without_a_range_it_counts_from_the_default_one():
     for options in ({"track": "random"}, {"track": "random", "track_seeds": None}):
         assert LaneFollowVector(1, **options)._track_seeds == SEEDS
         assert lane_follow(options, 1.0)["track_seeds"] == (stop, 2 * stop - start)
+
+
+def test_levels_of_a_generated_game_move_on():
+    few = {"start_level": 10, "num_levels": 200}
+    assert [procgen(few, share)["start_level"] for share in (0.2, 1.0)] == [50, 210]
+    assert procgen({"num_levels": 3}, 0.01) == {"num_levels": 3, "start_level": 1}
+    env = make_env(COINRUN, 4, few, ["held-out:5"])
+    _, info = env.reset(seed=0)
+    assert (info["level"] >= 210).all() and (info["level"] < 410).all()
+    env.close()
+    for options, shifts, message in (
+        ({}, ["held-out:1"], "it needs num_levels > 0"),
+        (few, ["held-out:1", "held-out:2"], "it stands in the stack already"),
+        ({"num_levels": "few"}, ["held-out:1"], "num_levels"),
+    ):
+        with pytest.raises(NeuroctlError, match=message):
+            make_env(COINRUN, 1, options, shifts)
 
 
 def test_the_loop_has_no_other_road():
@@ -70,7 +88,7 @@ def test_a_mistake_in_the_options_is_named_by_the_environment():
             make_env(ARM, 1, {"target_set": value}, ["held-out:1"])
 
 
-@pytest.mark.parametrize("env_id", registry.held_out.names())
+@pytest.mark.parametrize("env_id", NEEDS)
 def test_whoever_declares_a_held_out_set_has_it(env_id):
     def first(stack):
         return make_env(env_id, 8, NEEDS[env_id], stack).reset(seed=0)[0]
@@ -80,11 +98,16 @@ def test_whoever_declares_a_held_out_set_has_it(env_id):
     assert all(not np.array_equal(a, b) for a, b in zip(plain, held_out, strict=True))
 
 
-@pytest.mark.parametrize("env_id", registry.held_out.names())
+@pytest.mark.parametrize("env_id", NEEDS)
 def test_it_stands_in_a_stack_once(env_id):
-    for stack in (["held-out:2", "held-out:2"], ["held-out:1", "mass:1", "held-out:0"]):
+    other = "hue:1" if env_id == COINRUN else "mass:1"
+    for stack in (["held-out:2", "held-out:2"], ["held-out:1", other, "held-out:0"]):
         with pytest.raises(NeuroctlError, match=f"shift 'held-out' does not fit {env_id}: .* already"):
             make_env(env_id, 1, NEEDS[env_id], stack)
+
+
+def test_all_who_declare_one_are_checked():
+    assert {name for name in registry.held_out.names() if not name.startswith("neuroctl/Procgen-")} <= set(NEEDS)
 
 
 def test_it_does_not_overrule_a_given_share():

@@ -96,12 +96,13 @@ ORDERS = [sorted(OURS), sorted(OURS, reverse=True), [OURS[(7 * i + 3) % len(OURS
         (
             ID,
             {**ROADS, "observation": "retina", "retina_size": (8, 32), "max_steps": 20},
-            {"event-noise", "event-loss"},
+            {"event-noise", "event-loss", "saturation", "hue"},
         ),
         (
             "neuroctl/BallReach-v0",
             {"observation": "events", "max_steps": 20},
-            {"held-out", "gaussian-noise", "contrast", "pixel-dropout", "salt-pepper", "occlusion"},
+            {"held-out", "gaussian-noise", "contrast", "saturation", "hue"}
+            | {"pixel-dropout", "salt-pepper", "occlusion"},
         ),
     ],
     ids=["retina", "events"],

@@ -11,7 +11,16 @@ from neuroctl.envs.ball_reach import BallReachVector
 from neuroctl.envs.event_camera import EventCamera
 from neuroctl.envs.lane_follow import LaneFollowVector
 from neuroctl.envs.retina import CAMERA_SIZE, LEVELS
-from neuroctl.envs.shifts_image import Brightness, Contrast, Occlusion, PixelDropout, SaltPepper, draw_rectangle
+from neuroctl.envs.shifts_image import (
+    Brightness,
+    Contrast,
+    Hue,
+    Occlusion,
+    PixelDropout,
+    SaltPepper,
+    Saturation,
+    draw_rectangle,
+)
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import stream
 from tests.envs.seer import HEIGHT, WIDTH, make_seer, watch
@@ -41,6 +50,38 @@ def test_brightness_and_contrast_do_what_they_say():
     clean, flat = see(Contrast, 4)
     assert np.abs(flat - (0.5 + 0.3 * (clean - 0.5))).max() <= step
     assert np.isin(bright, LEVELS).all() and np.isin(flat, LEVELS).all()
+
+
+def test_colours_fade_to_their_luminance():
+    clean, faded = see(Saturation, 5, "colour")
+    grey = clean @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(faded - grey[..., None]).max() <= 0.51
+    _, half = see(Saturation, 2, "colour")
+    assert np.abs(half - (grey[..., None] + 0.45 * (clean - grey[..., None]))).max() <= 0.51
+
+
+def test_colours_turn_about_the_grey_axis():
+    clean, turned = see(Hue, 4, "colour")
+    assert np.array_equal(turned, np.roll(clean, 1, axis=-1))  # by 120 degrees red becomes green
+    _, opposite = see(Hue, 5, "colour")
+    wanted = np.clip(2 * clean.mean(axis=-1, keepdims=True) - clean, 0, 255)
+    assert np.abs(opposite - wanted).max() <= 0.51
+    _, little = see(Hue, 1, "colour")
+    axis, angle = np.full(3, 3**-0.5), np.pi / 12
+    along = (clean @ axis)[..., None] * axis
+    wanted = clean * np.cos(angle) + np.cross(axis, clean) * np.sin(angle) + along * (1 - np.cos(angle))
+    assert np.abs(little - np.clip(wanted, 0, 255)).max() <= 0.51
+
+
+def test_every_frame_of_a_stack_turns_and_grey_images_are_refused():
+    env = make_env("neuroctl/Atari-Pong-v0", 1, {"grayscale": False, "frame_stack": 2, "size": (8, 8)}, ["hue:4"])
+    plain = make_env("neuroctl/Atari-Pong-v0", 1, {"grayscale": False, "frame_stack": 2, "size": (8, 8)})
+    seen, clean = env.reset(seed=0)[0], plain.reset(seed=0)[0]
+    assert np.array_equal(seen.reshape(1, 8, 8, 2, 3), np.roll(clean.reshape(1, 8, 8, 2, 3), 1, axis=-1))
+    assert clean[..., 3:].any()
+    for shift in ("hue", "saturation"):
+        with pytest.raises(NeuroctlError, match=f"shift '{shift}' does not fit .* it needs an image in colour"):
+            make_env("neuroctl/Atari-Pong-v0", 1, {}, [f"{shift}:1"])
 
 
 def linear_pixels(first):
