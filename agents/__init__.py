@@ -1,12 +1,14 @@
 """Cells, policies and learners; this module only registers their names."""
 
-from neuroctl.registry import agents, cells, rules
+from neuroctl.registry import agents, cells, controllers, rules
 
 agents.register("imitation", "neuroctl.agents.imitation:ImitationAgent", "behaviour cloning and DAgger on sequences")
 
 agents.register("actor-critic", "neuroctl.agents.actor_critic:ActorCriticAgent", "recurrent actor-critic, exact RTRL")
 
 agents.register("spore", "neuroctl.agents.spore:SporeAgent", "spiking network whose synapses learn at every step")
+
+controllers.register("onnx", "neuroctl.agents.onnx_controller:OnnxController", "a controller that was exported")
 
 rules.register("synaptic-sampling", "neuroctl.agents.spiking.rules:synaptic_sampling", "reward-based, as in SPORE")
 rules.register("r-stdp", "neuroctl.agents.spiking.rules:r_stdp", "pairs of spikes, gated by reward")

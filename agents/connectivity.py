@@ -182,7 +182,7 @@ class RecurrentWeights(nn.Module):
         """Multiply the matrices of all maps by `gain`."""
         for factor in (self.dense, self.W1):
             if factor is not None:
-                factor *= gain
+                factor.mul_(gain)
 
     @torch.no_grad()
     def hold(self, name: str, most: int) -> Tensor:

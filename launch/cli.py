@@ -14,6 +14,7 @@ PROGRAMS = {
     "info": "versions and capabilities, for a bug report",
     "train": "train an experiment, or resume a run",
     "evaluate": "return, length and success of a policy, clean or under shifts",
+    "robustness": "policies under every distribution shift and severity: tables and figures",
     "record": "record episodes that replay bit for bit",
     "replay": "verify a recording, compare a policy with it, make a video",
     "export": "a trained controller as an ONNX file for another machine",

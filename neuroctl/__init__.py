@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .replaying import replay
     from .reporting import report
+    from .robustness_matrix import robustness
     from .rollouts import record
     from .run import load
     from .training import train
@@ -33,6 +34,7 @@ _LAZY = {
     "record": "rollouts",
     "replay": "replaying",
     "report": "reporting",
+    "robustness": "robustness_matrix",
     "train": "training",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "registry",
     "replay",
     "report",
+    "robustness",
     "train",
 ]
 

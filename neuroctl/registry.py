@@ -76,3 +76,6 @@ shifts = Registry("shift")
 
 held_out = Registry("held-out set")
 """Held-out variants: `environment id -> function`, called as `change(options, share)`, see `neuroctl.envs.held_out`."""
+
+controllers = Registry("controller file")
+"""Controllers in files: `kind -> class`, constructed as `cls(path)`, with `act(obs[B, ...], first[B])`, `reset()`."""

@@ -148,6 +148,20 @@ def test_every_block_about_spore_runs(workspace, capsys):
     assert scope["samples"]["weight/senses->motor"].shape == (3, 4, 32, 8)
 
 
+def test_every_block_about_robustness_runs(workspace, capsys):
+    for preset, seed, out in (("lane-cfc", "1", "a-s1"), ("lane-cfc", "2", "a-s2"), ("lane-lstm", "1", "b")):
+        words = ["train", preset, "--seed", seed, "--steps", "4", "--out", f"runs/{out}"]
+        assert cli.main(shorten(words)) == 0, capsys.readouterr().err
+
+    def typed(words: list[str]) -> list[str]:
+        few = ["--shifts", "gain", "brightness", "--option", "max_steps=20"]
+        return replaced(words, {"16": "2"}, robustness=few)
+
+    scope = run_blocks("docs/robustness.md", typed, capsys)
+    assert "| a-s1 | 2 |" in (workspace / "runs/robustness/robustness.md").read_text()
+    assert scope["matrix"].policies == ("straight_to_the_goal", "expert")
+
+
 def test_the_readme_names_programs_and_presets_that_exist():
     commands = re.findall(r"^    neuroctl (\w+) ?([\w-]*)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert {name for name, _ in commands} <= set(cli.PROGRAMS)

@@ -1,0 +1,159 @@
+"""Policies under shifts: the same episodes for all, units and intervals, figures worked out by hand."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuroctl import robustness
+from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.evaluation import evaluate
+from neuroctl.robustness_matrix import Cell, Matrix, plan
+from neuroctl.run import Run
+from tests.neuroctl.toys import CART, POINT, LinearAgent, LinearConfig, preset
+
+
+def trained(path: Path, seed: int, **changes: Any) -> Path:
+    """A run of the toy with untrained weights."""
+    made = preset()
+    config = dataclasses.replace(made, seed=seed, agent=dataclasses.replace(made.agent, **changes))
+    run = Run.create(config, path)
+    run.checkpoints.save(1, {"agent": LinearAgent(LinearConfig(), None, seed=seed).state_dict()})  # type: ignore[arg-type]
+    return path
+
+
+def test_every_cell_is_what_evaluate_says(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", 0)
+    matrix = robustness(
+        run, "random", shifts=["action-noise"], severities=(3, 1, 3), episodes=20, seed=5, cache=tmp_path / "cache"
+    )
+    assert matrix.policies == ("run", "random")
+    assert matrix.severities == (1, 3)
+    assert set(matrix.cells) == {
+        (p, c) for p in ("run", "random") for c in ("clean", "action-noise:1", "action-noise:3")
+    }
+    for policy, source in (("run", run), ("random", "random")):
+        for condition in ("clean", "action-noise:3"):
+            shifts = [] if condition == "clean" else [condition]
+            alone = evaluate(source, shifts=shifts, episodes=20, seed=5, env_id=POINT, env_kwargs=preset().env.kwargs())
+            cell = matrix.cells[policy, condition]
+            assert cell.returns.tobytes() == alone.returns.tobytes() and cell.lengths.shape == (1, 20)
+            assert cell.success is not None and cell.success.tobytes() == alone.final["success"].tobytes()
+            assert matrix.seeds == alone.seeds
+    expert, zero = (evaluate(who, episodes=20, seed=5, env_id=POINT).returns.mean() for who in ("expert", "zero"))
+    assert matrix.scale == (zero, expert)
+    wanted = (matrix.cells["run", "clean"].returns - zero) / (expert - zero)
+    np.testing.assert_allclose(matrix.scores("run", "clean"), wanted)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_change_no_bit(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", 0)
+    matrices = [
+        robustness(run, shifts=["action-noise"], severities=(2,), episodes=40, workers=n, cache=tmp_path / str(n))
+        for n in (0, 2)
+    ]
+    here, there = (m.cells["run", "action-noise:2"].returns.tobytes() for m in matrices)
+    assert here == there
+
+
+def test_runs_that_differ_in_their_seed_are_one_policy(tmp_path: Path) -> None:
+    runs = [trained(tmp_path / f"run-{seed}", seed) for seed in (1, 2, 3)]
+    noisy = trained(tmp_path / "noisy", 1, noise=0.5)
+    planned = plan(*runs, noisy, shifts=["action-noise"], severities=(1,), episodes=4)
+    assert [(entrant.name, len(entrant.players)) for entrant in planned.entrants] == [("run-1", 3), ("noisy", 1)]
+    assert planned.total == 4 * (2 * 4 + 2)  # clean and one shift, and two references
+    matrix = planned.play(tmp_path / "cache")
+    assert matrix.cells["run-1", "clean"].returns.shape == (3, 4)
+    assert matrix.headline("run-1").count == 3
+    assert matrix.headline("noisy").count == 4
+
+
+def made(scores: dict[str, Any], scale: tuple[float, float] | None = (0.0, 1.0)) -> Matrix:
+    """A matrix of returns by policy and condition, severities 1 and 5."""
+    arrays = {p: {c: np.array(v, float).reshape(-1, 2) for c, v in by.items()} for p, by in scores.items()}
+    cells = {
+        (p, c): Cell(values, np.ones(values.shape, np.int64), None)
+        for p, by in arrays.items()
+        for c, values in by.items()
+    }
+    units = {p: tuple(f"{p}{k}" for k in range(len(by["clean"]))) for p, by in arrays.items()}
+    return Matrix("env", {}, ("a", "b"), {}, (1, 5), (7, 8), cells, units, scale)
+
+
+ONE = {"clean": [1.0, 0.8], "a:1": [0.6, 0.6], "a:5": [0.2, 0.0], "b:1": [1.0, 0.8], "b:5": [1.0, 0.8]}
+TWO = {"clean": [1.0, 1.0], "a:1": [0.5, 0.5], "a:5": [0.1, 0.1], "b:1": [1.0, 0.8], "b:5": [1.0, 0.8]}
+
+
+def test_area_headline_and_worst_episode_are_those_worked_out_by_hand() -> None:
+    matrix = made({"one": ONE})
+    # (1 + .6) / 2 over one severity, (.6 + .2) / 2 over four, in all over five
+    np.testing.assert_allclose(matrix.area("one", "a"), [[(0.8 + 4 * 0.4) / 5, (0.7 + 4 * 0.3) / 5]])
+    np.testing.assert_allclose(matrix.area("one", "b"), [[1.0, 0.8]])
+    headline = matrix.headline("one")
+    assert headline.value == pytest.approx(np.mean([(0.48 + 1.0) / 2, (0.38 + 0.8) / 2]))
+    assert matrix.worst("one") == ("a:5", 8, 0.0)
+    scaled = made({"one": ONE}, scale=(-1.0, 1.0))
+    np.testing.assert_allclose(scaled.scores("one", "a:5"), [[0.6, 0.5]])
+    assert made({"one": ONE}, scale=None).scores("one", "a:5").tolist() == [[0.2, 0.0]]
+
+
+def test_the_probability_of_improvement_pairs_episodes_and_counts_a_tie_half() -> None:
+    matrix = made({"one": ONE, "two": TWO})
+    # shift a: 0.48 against 0.39 and 0.38 against 0.39; shift b: 1 against 1 and 0.8 against 0.82
+    assert matrix.improvement("one", "two") == pytest.approx((0.5 + 0.25) / 2)
+    assert matrix.improvement("two", "one") == pytest.approx((0.5 + 0.75) / 2)
+
+
+def test_units_are_compared_each_with_each() -> None:
+    several = {c: [v, v, [0.0, 0.0]] for c, v in ONE.items()}
+    matrix = made({"one": several, "two": TWO})
+    # shift a: units 0.43, 0.43 and 0 against episodes 0.39 and 0.39; shift b: 0.9, 0.9 and 0 against 1 and 0.82
+    assert matrix.improvement("one", "two") == pytest.approx((2 / 3 + 1 / 3) / 2)
+
+
+def test_shifts_that_do_not_fit_are_left_out_with_their_reason(tmp_path: Path) -> None:
+    planned = plan("zero", env_id=POINT, severities=(1,), episodes=1)
+    assert "action-noise" in planned.shifts and "contrast" in planned.unfit
+    assert "it needs an image" in planned.unfit["contrast"]
+    with pytest.raises(NeuroctlError, match="shift 'contrast' does not fit"):
+        plan("zero", env_id=POINT, shifts=["contrast"])
+    assert plan("random", env_id=CART, episodes=1).references == ()  # a cart has no expert
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"shifts": ["fog"]}, "unknown shift 'fog'"),
+        ({"severities": (6,)}, "severity 6 of shift 'of a matrix'; allowed: 0 to 5"),
+        ({"severities": (0,)}, "severities are .0,.; allowed: some of 1 to 5"),
+        ({"episodes": 0}, "episodes must be an integer >= 1, got 0"),
+        ({"seed": -1}, "seed must be an integer >= 0, got -1"),
+        ({"env_id": "toys/Pint-v0"}, "Pint"),
+    ],
+)
+def test_mistakes_are_said(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(NeuroctlError, match=message):
+        plan("zero", **{"env_id": POINT, **arguments})
+
+
+def test_who_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NeuroctlError, match="'nobody' is neither a run folder nor one of expert"):
+        plan("nobody", env_id=POINT)
+    with pytest.raises(NeuroctlError, match="name at least one policy"):
+        plan(env_id=POINT)
+    with pytest.raises(UnknownNameError, match="unknown shift"):
+        plan("zero", env_id=POINT, shifts=["gian"])
+
+
+def test_a_matrix_has_one_environment(tmp_path: Path) -> None:
+    one, two = trained(tmp_path / "one", 0), tmp_path / "two"
+    config = dataclasses.replace(preset(), env=dataclasses.replace(preset().env, friction=2.0))
+    run = Run.create(config, two)
+    run.checkpoints.save(1, {"agent": LinearAgent(LinearConfig(), None, seed=0).state_dict()})  # type: ignore[arg-type]
+    with pytest.raises(NeuroctlError, match="Point-v0 with friction=1.0 and .* with friction=2.0: a matrix has"):
+        plan(one, two, shifts=["action-noise"])
+    same = plan(one, two, shifts=["action-noise"], env_kwargs={"friction": 3.0})
+    assert same.env_kwargs["friction"] == 3.0
