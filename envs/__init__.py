@@ -68,6 +68,7 @@ for _game in procgen_games.GAMES:
 
 for _name, _target, _summary in (
     ("gaussian-noise", "shifts_observation:GaussianNoise", "white noise added to the observation"),
+    ("observation-bias", "shifts_observation:ObservationBias", "sensors are off their zero"),
     ("observation-delay", "shifts_observation:ObservationDelay", "observations arrive some control steps late"),
     ("frame-drop", "shifts_observation:FrameDrop", "observations are lost, the last one shown is repeated"),
     ("brightness", "shifts_image:Brightness", "image, or what an event camera sees, made brighter"),
@@ -80,8 +81,10 @@ for _name, _target, _summary in (
     ("event-noise", "shifts_events:EventNoise", "events that nobody caused"),
     ("event-loss", "shifts_events:EventLoss", "events are lost"),
     ("action-noise", "shifts_robot:ActionNoise", "white noise added to the action"),
+    ("action-bias", "shifts_robot:ActionBias", "actuators are off their zero"),
     ("action-delay", "shifts_robot:ActionDelay", "actions act some control steps late"),
     ("friction", "shifts_robot:Friction", "less tyre or contact friction"),
+    ("damping", "shifts_robot:Damping", "joints resist more"),
     ("gain", "shifts_robot:Gain", "actuators respond more weakly"),
     ("mass", "shifts_robot:Mass", "the robot is heavier"),
     ("held-out", "held_out:HeldOut", "roads, targets, ... that training never saw"),

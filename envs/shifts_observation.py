@@ -11,6 +11,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.checks import shown_space
+
 from .shift_wrapper import Leaves, ShiftWrapper, is_events, is_image, leaf_spaces, no_numbers
 from .shifts_image import camera, light
 
@@ -54,6 +56,59 @@ class GaussianNoise(NumberShift):
         noise = [self.rng(b).standard_normal(clean.shape[1:], dtype) for b in rows.tolist()]
         noisy = clean + dtype(self.value) * np.stack(noise)
         return camera(noisy, value.dtype) if is_image(space) else np.clip(noisy, space.low, space.high)
+
+
+class ObservationBias(ShiftWrapper):
+    """Sensors are off their zero: each number that is no pixel and no event count has an offset for the whole episode.
+
+    Offsets are drawn once per episode from the shift's stream; the level is their standard deviation. The same draws at
+    a higher severity give larger ones.
+    """
+
+    name = "observation-bias"
+    levels = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], severity: int) -> None:
+        super().__init__(env, severity)
+        self._offsets = {
+            name: np.zeros((self.num_envs, *(space.shape or ())), space.dtype)
+            for name, space in self._spaces.items()
+            if _is_state(space)
+        }
+
+    @classmethod
+    def fits(cls, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> str | None:
+        """A Box of floats that is neither an image nor event counts is needed."""
+        if any(map(_is_state, leaf_spaces(observation_space).values())):
+            return None
+        return f"it needs observations that are a Box of floats and no image, not {shown_space(observation_space)}"
+
+    def memory(self) -> Leaves:
+        """The offsets `[B, ...]`."""
+        return {f"offset/{name}": value for name, value in self._offsets.items()} if self.severity else {}
+
+    def clear(self, rows: NDArray[np.intp], obs: Leaves) -> None:
+        """Draw new offsets for `rows`."""
+        for offsets in self._offsets.values():
+            for b in rows.tolist():
+                offsets[b] = self.value * self.rng(b).standard_normal(offsets.shape[1:])
+
+    def perturb(self, obs: Leaves, rows: NDArray[np.intp]) -> Leaves:
+        """Observations `[n, ...]` with their offsets, within their space."""
+        return {name: self._moved(name, value, rows) for name, value in obs.items()}
+
+    def _moved(self, name: str, value: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+        if name not in self._offsets:
+            return value.copy()
+        space: Any = self._spaces[name]
+        moved: NDArray[Any] = np.clip(value + self._offsets[name][rows], space.low, space.high)
+        return moved
+
+
+def _is_state(space: gym.Space[Any]) -> bool:
+    """Whether a space holds floats that are neither pixels nor event counts."""
+    floats = isinstance(space, gym.spaces.Box) and np.dtype(space.dtype).kind == "f"
+    return floats and not is_image(space) and not is_events(space)
 
 
 class ObservationDelay(NumberShift):

@@ -40,14 +40,45 @@ class ActionNoise(ShiftWrapper):
         space: Any = self.single_action_space
         if action.shape != (self.num_envs, *space.shape) or action.dtype.kind not in "fiu":
             return action  # the environment names the mistake
-        noise = np.stack([self.rng(b).standard_normal(space.shape) for b in range(self.num_envs)])
-        noisy = action + self.value * noise * (space.high - space.low) / 2
+        noisy = action + self.value * self.draws() * (space.high - space.low) / 2
         clipped: NDArray[Any] = np.clip(noisy, space.low, space.high).astype(space.dtype)
         return clipped
+
+    def draws(self) -> NDArray[np.float64]:
+        """What is added in this step, in units of the level, `[B, ...]`."""
+        shape = self.single_action_space.shape
+        return np.stack([self.rng(b).standard_normal(shape) for b in range(self.num_envs)])
 
     def perturb(self, obs: Leaves, rows: NDArray[np.intp]) -> Leaves:
         """Observations, unchanged."""
         return {name: value.copy() for name, value in obs.items()}
+
+
+class ActionBias(ActionNoise):
+    """Actuators are off their zero: the level, in units of half the action's range, is added to or taken from each.
+
+    The signs are drawn once per episode from the shift's stream.
+    """
+
+    name = "action-bias"
+    levels = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
+
+    def __init__(self, env: gym.vector.VectorEnv[Any, Any, Any], severity: int) -> None:
+        super().__init__(env, severity)
+        self._signs = np.ones((self.num_envs, *(self.single_action_space.shape or ())))
+
+    def memory(self) -> Leaves:
+        """The signs `[B, ...]`."""
+        return {"signs": self._signs} if self.severity else {}
+
+    def clear(self, rows: NDArray[np.intp], obs: Leaves) -> None:
+        """Draw new signs for `rows`."""
+        for b in rows.tolist():
+            self._signs[b] = np.where(self.rng(b).random(self._signs.shape[1:]) < 0.5, -1.0, 1.0)
+
+    def draws(self) -> NDArray[np.float64]:
+        """The signs."""
+        return self._signs
 
 
 class DynamicsShift(Shift):
@@ -109,3 +140,10 @@ class Mass(DynamicsShift):
 
     name = key = "mass"
     levels = (1.0, 1.5, 2.5, 4.0, 6.5, 10.0)
+
+
+class Damping(DynamicsShift):
+    """The damping of joints is multiplied by the level."""
+
+    name = key = "damping"
+    levels = (1.0, 1.5, 2.5, 4.0, 7.0, 12.0)

@@ -25,10 +25,15 @@ KNOWN = 5
 ROADS = {"track": "random", "track_seeds": (0, KNOWN)}
 RETINA = {**ROADS, "observation": "retina", "retina_size": (16, 64)}
 EVENTS = {"observation": "events", "image_code": "sums"}
+GAME = "neuroctl/Procgen-CoinRun-v0"
+"""For colours, which the retinas do not see (extra: procgen)."""
 PICTURES = ("gaussian-noise", "salt-pepper", "pixel-dropout", "brightness", "contrast", "occlusion")
+HUES = ("saturation", "hue")
 FILMS = ("observation-delay", "frame-drop")
+STATES = ("observation-bias",)
 COUNTS = ("event-noise", "event-loss")
-DRIVES = ("action-noise", "action-delay", "friction", "gain", "mass")
+DRIVES = ("action-noise", "action-bias", "action-delay", "friction", "gain", "mass")
+ROLLS = ("damping",)
 SEVERITIES = (0, 1, 3, 5)
 COLOURS = {0: "0.6", 1: "#f5b971", 3: "#e2711d", 5: "#8c2d04"}
 NEW = "#e2711d"
@@ -68,18 +73,18 @@ def _figure(options: Arguments) -> Any:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    rows = [*PICTURES, *FILMS, *COUNTS, "held-out"]
-    figure = Figure(figsize=(16, 11.5), layout=ConstrainedLayoutEngine(wspace=0.03))
+    rows = [*PICTURES, *HUES, *FILMS, *STATES, *COUNTS, "held-out"]
+    figure = Figure(figsize=(16, 14.5), layout=ConstrainedLayoutEngine(wspace=0.03))
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(3.1, 1)))
-    seen, driven = left.subplots(len(rows), len(SEVERITIES)), right.subplots(len(DRIVES), 1, sharex=True)
-    with shown("drawing", len(rows) + len(DRIVES), "shifts") as progress:
+    seen, driven = left.subplots(len(rows), len(SEVERITIES)), right.subplots(len(DRIVES) + len(ROLLS), 1, sharex=True)
+    with shown("drawing", len(rows) + len(driven), "shifts") as progress:
         for name, axes in zip(rows, seen, strict=True):
             for severity, axis in zip(SEVERITIES, axes, strict=True):
                 _draw_seen(axis, name, severity, options.seed)
             _label(axes[0], name)
             progress.advance(1, name)
-        for name, axis in zip(DRIVES, driven, strict=True):
-            _draw_drive(axis, name, options)
+        for name, axis in zip((*DRIVES, *ROLLS), driven, strict=True):
+            (_draw_drive if name in DRIVES else _draw_roll)(axis, name, options)
             progress.advance(1, name)
     for severity, axis in zip(SEVERITIES, seen[0], strict=True):
         axis.set_title(f"severity {severity}" if severity else "severity 0: unchanged", fontsize=12)
@@ -94,6 +99,7 @@ def _figure(options: Arguments) -> Any:
 def _label(axis: Any, name: str) -> None:
     """Name and levels of a shift, left of its row."""
     what = dict.fromkeys(FILMS, "one column over 1.2 s") | dict.fromkeys(COUNTS, "row and column sums over 4 s")
+    what |= dict.fromkeys(STATES, "ball's state over 4 s") | dict.fromkeys(HUES, "CoinRun")
     what["held-out"] = "unseen roads in colour"
     lines = [_levels(name), what.get(name, "")]
     place = {"xy": (0, 0.5), "xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
@@ -117,6 +123,11 @@ def _draw_seen(axis: Any, name: str, severity: int, seed: int) -> None:
     elif name in COUNTS:
         film = _film(BALL, EVENTS, f"{name}:{severity}", 200, seed).T
         axis.imshow(film, cmap="Greys", vmin=0, vmax=3, aspect="auto", interpolation="nearest")
+    elif name in STATES:
+        film = _film(BALL, {}, f"{name}:{severity}", 200, seed).T
+        axis.imshow(film, cmap="gray", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+    elif name in HUES:
+        axis.imshow(_film(GAME, {}, f"{name}:{severity}", 1, seed)[0][8:40], aspect="auto")
     elif name in FILMS:
         film = _film(LANE, RETINA, f"{name}:{severity}", 60, seed)[:, :, COLUMN].T
         axis.imshow(film, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
@@ -163,9 +174,29 @@ def _draw_drive(axis: Any, name: str, options: Arguments) -> None:
             axis.plot(time[-1], error[-1], "x", color=COLOURS[severity], ms=7, mew=2, zorder=9)
     for edge in (-0.25, 0.25):
         axis.axhline(edge, color="0.75", lw=0.8, ls="--")
+    axis.set(ylim=(-0.32, 0.32), ylabel="off centre, m")
+    _title(axis, name, options)
+
+
+def _draw_roll(axis: Any, name: str, options: Arguments) -> None:
+    """The ball's distance from its goal, again and again."""
+    from neuroctl.vector import expert_action, make_env
+
+    for severity in SEVERITIES:
+        env = make_env(BALL, 1, {}, [f"{name}:{severity}"])
+        env.reset(seed=options.seed)
+        steps = [env.step(expert_action(env)) for _ in range(round(options.seconds / DT_S))]
+        env.close()
+        distance = np.array([info["distance_m"][0] for *_, info in steps])
+        axis.plot(DT_S * np.arange(1, len(distance) + 1), distance, color=COLOURS[severity], lw=1.6)
+    axis.set(ylabel="ball from goal, m")
+    _title(axis, name, options)
+
+
+def _title(axis: Any, name: str, options: Arguments) -> None:
     axis.set_title(name, fontsize=11, fontweight="bold", loc="left")
     axis.set_title(_levels(name), fontsize=8.5, color="0.35", loc="right")
-    axis.set(ylim=(-0.32, 0.32), xlim=(0, options.seconds), ylabel="off centre, m")
+    axis.set(xlim=(0, options.seconds))
     axis.spines[["top", "right"]].set_visible(False)
 
 

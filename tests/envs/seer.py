@@ -23,7 +23,8 @@ KINDS = {
     **dict.fromkeys(("brightness", "contrast", "pixel-dropout", "salt-pepper", "occlusion"), {"colour", "image"}),
     **dict.fromkeys(("saturation", "hue"), {"colour"}),
     **dict.fromkeys(("event-noise", "event-loss"), {"events"}),
-    "action-noise": set(),
+    "observation-bias": {"state"},
+    **dict.fromkeys(("action-noise", "action-bias"), set()),
 }
 """What each wrapper changes of what is seen."""
 

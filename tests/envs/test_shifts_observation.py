@@ -6,7 +6,7 @@ import pytest
 
 from neuroctl.envs.lane_follow import LaneFollowVector
 from neuroctl.envs.retina import LEVELS
-from neuroctl.envs.shifts_observation import FrameDrop, GaussianNoise, ObservationDelay
+from neuroctl.envs.shifts_observation import FrameDrop, GaussianNoise, ObservationBias, ObservationDelay
 from neuroctl.errors import NeuroctlError
 from tests.envs.seer import SPACES, make_seer, watch
 
@@ -27,6 +27,18 @@ def test_noisy_images_are_those_of_an_eight_bit_camera(leaf, levels):
     assert np.isin(noisy, levels).all() and noisy.dtype == clean.dtype
     inner = np.abs(clean / levels[255] - 0.5) < 0.1  # where nothing is clipped
     assert ((noisy.astype(float) - clean) / levels[255])[inner].std() == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_bias_of_sensors_stays_for_the_episode():
+    clean, biased = (
+        watch(env, 11, seed=3) for env in (make_seer(400, "state"), ObservationBias(make_seer(400, "state"), 3))
+    )
+    off = biased - clean
+    np.testing.assert_allclose(off[1:], np.broadcast_to(off[0], off[1:].shape), atol=1e-4)
+    assert off[0].std() == pytest.approx(0.1, rel=0.06)
+    assert off[0].mean() == pytest.approx(0, abs=0.01)
+    with pytest.raises(NeuroctlError, match="it needs observations that are a Box of floats and no image"):
+        ObservationBias(make_seer(1, "image"), 1)
 
 
 def test_event_counts_have_a_noise_of_their_own():

@@ -4,7 +4,7 @@ import pytest
 
 from neuroctl import make_env
 from neuroctl.envs.lane_follow import LaneFollowVector
-from neuroctl.envs.shifts_robot import ActionDelay, ActionNoise, Friction, Gain, Mass
+from neuroctl.envs.shifts_robot import ActionBias, ActionDelay, ActionNoise, Damping, Friction, Gain, Mass
 from neuroctl.errors import NeuroctlError
 
 ID = "neuroctl/LaneFollow-v0"
@@ -40,6 +40,32 @@ def test_action_noise_is_in_units_of_half_the_range_and_stays_in_it():
         env.step(np.tile(np.array([1, 0], np.float32), (4, 1)))
     edge = np.stack(echo.acted[-50:])
     assert (edge[..., 0] <= 1).all() and (edge[..., 1] >= 0).all() and (edge[..., 0] == 1).any()
+
+
+def test_an_action_bias_stays_for_the_episode_and_is_in_units_of_half_the_range():
+    space = gym.spaces.Box(np.array([-1, 0], np.float32), np.array([1, 100], np.float32))
+    env = ActionBias(echo := Echo(space), 2)
+    seen = []
+    for seed in range(50):
+        env.reset(seed=seed)
+        for _ in range(3):
+            env.step(np.tile(np.array([0, 50], np.float32), (4, 1)))
+        one, two, three = echo.acted[-3:]
+        assert np.array_equal(one, two) and np.array_equal(two, three)
+        seen.append(one)
+    off = (np.stack(seen) - [0, 50]) / [1, 50]
+    np.testing.assert_allclose(np.abs(off), 0.1, rtol=1e-5)
+    assert 0.35 < (off > 0).mean() < 0.65
+    assert (off[..., 0] * off[..., 1] < 0).any()  # each actuator has its own
+
+
+def test_damping_is_that_of_the_joints_and_fits_where_there_is_some():
+    env = make_env("neuroctl/BallReach-v0", 1, {}, ["damping:3"])
+    plain = make_env("neuroctl/BallReach-v0", 1)
+    factor = env.unwrapped.models[0].dof_damping / plain.unwrapped.models[0].dof_damping
+    assert np.unique(factor[np.isfinite(factor)]).tolist() == [Damping.level(3)]
+    with pytest.raises(NeuroctlError, match="a factor of damping changes nothing in this robot"):
+        make_env(ID, 1, {}, ["damping:1"])
 
 
 def test_action_noise_needs_a_box():

@@ -15,7 +15,8 @@ def test_the_gallery_draws_every_shift(tmp_path):
     picture = imread(tmp_path / "new" / "shifts.png")
     assert picture.shape[:2] == imread(ROOT / "docs/results/shifts.png").shape[:2]
     ours = {name for name, entry in registry.shifts.entries.items() if entry.target.startswith("neuroctl.envs")}
-    drawn = [*gallery.PICTURES, *gallery.FILMS, *gallery.COUNTS, *gallery.DRIVES, "held-out"]
+    drawn = [*gallery.PICTURES, *gallery.HUES, *gallery.FILMS, *gallery.STATES, *gallery.COUNTS]
+    drawn += [*gallery.DRIVES, *gallery.ROLLS, "held-out"]
     assert len(drawn) == len(set(drawn)) and set(drawn) == ours
 
 
