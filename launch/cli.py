@@ -16,8 +16,8 @@ PROGRAMS = {
     "evaluate": "return, length and success of a policy, clean or under shifts",
     "robustness": "policies under every distribution shift and severity: tables and figures",
     "record": "record episodes that replay bit for bit",
-    "replay": "verify a recording, compare a policy with it, make a video",
-    "export": "a trained controller as an ONNX file for another machine",
+    "replay": "verify a recording, compare a policy with it, make a video or a file for Rerun",
+    "export": "a trained controller as an ONNX file, a recording as a Minari dataset",
     "report": "figures and tables of runs as one HTML page",
 }
 

@@ -1,4 +1,4 @@
-"""`neuroctl replay DATASET [--episode 7] --verify | --policy | --video out.mp4`."""
+"""`neuroctl replay DATASET [--episode 7] --verify | --policy | --video out.mp4 | --rerun out.rrd`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from neuroctl.launch.program import parse, run, shown
 
 @dataclass(frozen=True)
 class Arguments:
-    """Replay a recording: verify it, compare a policy with it, or make a video of an episode."""
+    """Replay a recording: verify it, compare a policy with it, or show an episode: as a video, or in Rerun's viewer."""
 
     dataset: tyro.conf.Positional[Path]
     """Folder of the recording."""
     episode: int | None = None
-    """Number of one episode; all when absent (a video shows the first)."""
+    """Number of one episode; all when absent (what is shown is the first)."""
     verify: bool = False
     """Play the recorded actions in the rebuilt environment and compare every bit."""
     policy: bool = False
@@ -31,13 +31,15 @@ class Arguments:
     """latest, best, or a step of the policy; the recorded one when absent."""
     video: Path | None = None
     """Write the episode as an mp4 file."""
+    rerun: Path | None = None
+    """Write the episode as an rrd file for Rerun's viewer (extra: export)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Replay; exit code 0 when all is exact, 1 otherwise."""
     options = parse(Arguments, argv, "replay")
-    if not (options.verify or options.policy or options.video):
-        raise NeuroctlError("say what to do: --verify, --policy or --video FILE")
+    if not (options.verify or options.policy or options.video or options.rerun):
+        raise NeuroctlError("say what to do: --verify, --policy, --video FILE or --rerun FILE")
     for name in ("source", "checkpoint"):
         if getattr(options, name) is not None and not options.policy:
             raise NeuroctlError(f"--{name} has no effect without --policy")
@@ -46,15 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         if wanted:
             exact &= _compare(options, mode)
     if options.video is not None:
-        from neuroctl.recording import Recording
         from neuroctl.video import replay_video
 
-        numbers = Recording(options.dataset).numbers()
-        if not numbers:
-            raise NeuroctlError(f"{options.dataset} holds no episodes")
-        number = options.episode if options.episode is not None else numbers[0]
-        sys.stdout.write(f"video: {replay_video(options.dataset, number, options.video)}\n")
+        sys.stdout.write(f"video: {replay_video(options.dataset, _shown(options), options.video)}\n")
+    if options.rerun is not None:
+        from neuroctl.rerun_export import export_rerun
+
+        sys.stdout.write(f"rerun: {export_rerun(options.dataset, _shown(options), options.rerun)}\n")
     return 0 if exact else 1
+
+
+def _shown(options: Arguments) -> int:
+    """The number of the episode that is shown."""
+    from neuroctl.recording import Recording
+
+    numbers = Recording(options.dataset).numbers()
+    if not numbers:
+        raise NeuroctlError(f"{options.dataset} holds no episodes")
+    return options.episode if options.episode is not None else numbers[0]
 
 
 def _compare(options: Arguments, mode: str) -> bool:

@@ -31,3 +31,19 @@ def test_a_run_that_does_not_exist_makes_no_folder(tmp_path, capsys):
     assert main(["export", str(tmp_path), "--onnx", str(tmp_path / "none" / "out.onnx")]) == 2
     assert capsys.readouterr().err.startswith(f"error: no run at {tmp_path}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_is_exported_as_a_minari_dataset(tmp_path, capsys, monkeypatch):
+    import minari
+
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    asked = ["--env", "neuroctl/BallReach-v0", "--option", "max_steps=4", "--episodes", "2"]
+    assert main(["record", "zero", *asked, "--out", str(tmp_path / "d")]) == 0
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "d"), "--minari", "ball/zero-v0"]) == 0
+    assert capsys.readouterr().out == "minari: ball/zero-v0\n"
+    assert minari.load_dataset("ball/zero-v0").total_steps == 8
+    for wrong in ([], ["--onnx", "a.onnx", "--minari", "a-v0"], ["--minari", "a-v0", "--checkpoint", "best"]):
+        assert main(["export", str(tmp_path / "d"), *wrong]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(("error: say what to write: --onnx FILE", "error: --checkpoint has no effect"))

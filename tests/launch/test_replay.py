@@ -94,3 +94,10 @@ def test_an_episode_becomes_a_video(recorded, tmp_path, capsys):
     assert capsys.readouterr().out == f"video: {tmp_path / 'one.mp4'}\n"
     data = (tmp_path / "one.mp4").read_bytes()
     assert data[4:8] == b"ftyp" and len(data) > 1000
+
+
+def test_an_episode_becomes_a_file_for_rerun(recorded, tmp_path, capsys):
+    file = tmp_path / "e.rrd"
+    assert main(["replay", str(recorded), "--rerun", str(file), "--episode", "2"]) == 0
+    assert capsys.readouterr().out == f"rerun: {file}\n"
+    assert file.stat().st_size > 2000
