@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -244,8 +244,8 @@ def _figure(numbers: Mapping[Task, Mapping[str, Scores]]) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4 * len(numbers), 5.2), layout="constrained")
-    panels: Sequence[Any] = np.atleast_1d(figure.subplots(1, len(numbers)))
-    for axis, (task, found) in zip(panels, numbers.items(), strict=True):
+    panels: Any = figure.subplots(1, len(numbers), squeeze=False)
+    for axis, (task, found) in zip(panels[0], numbers.items(), strict=True):
         for name, scores in found.items():
             if scores and name != PRIVILEGED:
                 colour = f"C{['cfc', 'rnn', 'gru', 'lstm', 'mlp'].index(name.split()[0].rstrip(','))}"

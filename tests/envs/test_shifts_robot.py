@@ -1,3 +1,5 @@
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -60,8 +62,8 @@ def test_an_action_bias_stays_for_the_episode_and_is_in_units_of_half_the_range(
 
 
 def test_damping_is_that_of_the_joints_and_fits_where_there_is_some():
-    env = make_env("neuroctl/BallReach-v0", 1, {}, ["damping:3"])
-    plain = make_env("neuroctl/BallReach-v0", 1)
+    env: Any = make_env("neuroctl/BallReach-v0", 1, {}, ["damping:3"])
+    plain: Any = make_env("neuroctl/BallReach-v0", 1)
     factor = env.unwrapped.models[0].dof_damping / plain.unwrapped.models[0].dof_damping
     assert np.unique(factor[np.isfinite(factor)]).tolist() == [Damping.level(3)]
     with pytest.raises(NeuroctlError, match="a factor of damping changes nothing in this robot"):

@@ -12,7 +12,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.evaluation import evaluate
 from neuroctl.robustness_matrix import Cell, Matrix, plan
 from neuroctl.run import Run
-from tests.neuroctl.toys import CART, POINT, LinearAgent, LinearConfig, preset
+from tests.neuroctl.toys import CART, POINT, LinearAgent, LinearConfig, PointConfig, preset
 
 
 def trained(path: Path, seed: int, **changes: Any) -> Path:
@@ -150,7 +150,7 @@ def test_who_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_matrix_has_one_environment(tmp_path: Path) -> None:
     one, two = trained(tmp_path / "one", 0), tmp_path / "two"
-    config = dataclasses.replace(preset(), env=dataclasses.replace(preset().env, friction=2.0))
+    config = dataclasses.replace(preset(), env=PointConfig(friction=2.0))
     run = Run.create(config, two)
     run.checkpoints.save(1, {"agent": LinearAgent(LinearConfig(), None, seed=0).state_dict()})  # type: ignore[arg-type]
     with pytest.raises(NeuroctlError, match="Point-v0 with friction=1.0 and .* with friction=2.0: a matrix has"):

@@ -11,6 +11,7 @@ import pytest
 from neuroctl import distributed, shard_cache
 from neuroctl.rollouts import Player, make_shards, play_shard
 from neuroctl.shard_cache import ShardCache
+from neuroctl.versions import versions
 from tests.neuroctl.toys import CART, POINT, linear_player
 
 
@@ -69,7 +70,7 @@ def test_anything_that_decides_the_result_is_part_of_its_name(tmp_path: Path, pl
 def test_another_version_is_another_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (job, *_) = jobs(Player("zero"))
     before = ShardCache(tmp_path).path(*job)
-    here = shard_cache.versions()
+    here = versions()
     monkeypatch.setattr(shard_cache, "versions", lambda: {**here, "mujoco": "0.1"})
     assert ShardCache(tmp_path).path(*job) != before
 
