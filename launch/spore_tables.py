@@ -130,10 +130,10 @@ def _other_populations(options: Arguments, task: Task) -> Iterator[str]:
             continue
         config = Run(path.parent).config
         asked = replace(options, seed=config.seed)
-        for name in CONDITIONS:
-            if asked.folder(task, name) == path.parent:
-                other = f"seed {config.seed}, {differences(config, asked.config(task, name))}"
-                yield _row(asked, task, name, config.steps, f"{name}, {other.removesuffix(f', {SAME}')}")
+        name = next((name for name in CONDITIONS if asked.folder(task, name) == path.parent), None)
+        if name is not None:
+            other = f"seed {config.seed}, {differences(config, asked.config(task, name))}"
+            yield _row(asked, task, name, config.steps, f"{name}, {other.removesuffix(f', {SAME}')}")
 
 
 def _row(options: Arguments, task: Task, name: str, steps: int, label: str | None = None) -> str:
