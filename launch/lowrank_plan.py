@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
+from neuroctl.shift import check_severity
 
 Task = Literal["lane", "arm"]
 
@@ -121,6 +122,9 @@ class Arguments:
                 raise UnknownNameError("model", name, MODELS)
         if TUNING_SEED in self.seeds:
             raise NeuroctlError(f"seed {TUNING_SEED} is for tuning (--tune True); choose others")
+        for severity in self.severities:
+            if check_severity("of the study", severity) == 0:
+                raise NeuroctlError("severity 0 is the clean environment, which is played anyway; allowed: 1 to 5")
         if self.episodes < 1:
             raise NeuroctlError(f"episodes must be >= 1, got {self.episodes}")
 

@@ -32,7 +32,8 @@ from neuroctl.launch.lowrank_plan import (
     label,
 )
 from neuroctl.launch.populations import interval
-from neuroctl.statistics import iqm, stratified_bootstrap
+from neuroctl.robustness_matrix import mean_interval
+from neuroctl.statistics import iqm
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.training import EPISODES
 from neuroctl.versions import versions
@@ -44,17 +45,21 @@ HEAD = """# Low-rank sparse recurrent connectivity under distribution shift
 Made by `python launch/study_lowrank.py`. The question is that of Tumma et al. 2023 (arXiv 2310.03915), of which we know
 the abstract and its reviews; tasks, shifts, constants and controls are our own.
 
-All policies learn by imitation, with the preset's settings but for the learning rate, which was chosen from
-{factors} times the preset's for every model on seed {tuning}. Score: mean return on a scale where doing nothing is 0
-and the expert 1. "shifted" is its mean over all shifts and severities ({severities}), "change" is shifted minus clean.
-The unit is the training seed ({seeds}), each with its own masks, weights and demonstrations; intervals are 95 %
-bootstrap intervals of the mean{exploratory}. rN is the rank, sX the sparsity of the recurrent weights of 64 units;
-"small gain" begins with the spectral radius of `cfc r4 s0.5`, "large gain" with the norm of the dense one.
+All policies learn by imitation, with the preset's settings{tuned}.
+Score: mean return on a scale where doing nothing is 0 and the expert 1. "shifted" is its mean over all shifts and
+severities ({severities}), "change" is shifted minus clean. The unit is the training seed ({seeds}), each with its own
+masks, weights and demonstrations; intervals are 95 % bootstrap intervals of the mean{exploratory}.
+rN is the rank, sX the sparsity of the recurrent weights of 64 units; "small gain" begins with the spectral radius of
+`cfc r4 s0.5`, "large gain" with the norm of the dense one.
 
 Machine: {cpu}; torch {torch}, mujoco {mujoco}.
 """
+TUNED_RATES = (
+    " but for the learning rate, which was chosen from {factors} times the preset's for every model on seed {seed}"
+)
 EXPLORATORY = " (exploratory: with so few seeds they cover less)"
-SEEDS_OF_HEADLINE = 10
+SEEDS_OF_HEADLINE, LEAST_SEEDS = 10, 3
+"""For a headline, and for any verdict."""
 
 
 def write_results(options: Arguments) -> str:
@@ -82,8 +87,7 @@ def write_results(options: Arguments) -> str:
 def _head(options: Arguments) -> str:
     here = versions()
     return HEAD.format(
-        factors=", ".join(f"{factor:g}" for factor in RATE_FACTORS),
-        tuning=TUNING_SEED,
+        tuned=TUNED_RATES.format(factors=", ".join(f"{f:g}" for f in RATE_FACTORS), seed=TUNING_SEED) if TUNED else "",
         severities=", ".join(map(str, options.severities)),
         seeds=", ".join(map(str, options.seeds)),
         exploratory=EXPLORATORY if len(options.seeds) < SEEDS_OF_HEADLINE else "",
@@ -150,8 +154,10 @@ def _entry(found: Mapping[str, Scores]) -> Iterator[str]:
         yield f"Whether memory is needed is not known yet: `{RECURRENT}` or `{STACKED}` was not run."
         return
     gains = clean(ones) - clean(others)
-    low = stratified_bootstrap(gains, lambda v: float(v.mean())).low
-    counts = "counts" if gains.mean() > ENTRY and low > 0 else "does **not** count"
+    if len(gains) < LEAST_SEEDS:
+        yield f"Whether memory is needed is not known yet: fewer than {LEAST_SEEDS} seeds were run."
+        return
+    counts = "counts" if gains.mean() > ENTRY and mean_interval(gains).low > 0 else "does **not** count"
     yield f"Memory: `{RECURRENT}` minus `{STACKED}`, clean, {interval(gains, 3)}; more than {ENTRY:g} is asked for:"
     yield f"the task {counts}."
 
@@ -199,13 +205,16 @@ def _contrast(found: Mapping[str, Scores]) -> Iterator[str]:
     yield "|---|---|---|"
     for name, values in (("change under shift", change), ("shifted score", moved)):
         yield f"| {name} | {interval(values, 3)} | {verdict(values)} |"
-    better = np.mean(shifted(ones)[:, None] > shifted(others)[None, :])
+    apart = shifted(ones)[:, None] - shifted(others)[None, :]
+    better = np.mean((apart > 0) + 0.5 * (apart == 0))
     yield f"\nProbability of improvement under shift: {better:.2f} (of two seeds, one of each)."
 
 
 def verdict(differences: Floats) -> str:
     """What the 95 % interval of the mean says: equivalent within `MARGIN`, better, worse, or not resolved."""
-    found = stratified_bootstrap(differences, lambda v: float(v.mean()))
+    if len(differences) < LEAST_SEEDS:
+        return f"fewer than {LEAST_SEEDS} seeds"
+    found = mean_interval(differences)
     if max(abs(found.low), abs(found.high)) <= MARGIN:
         return f"equivalent within {MARGIN:g}"
     if found.low > 0:

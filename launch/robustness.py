@@ -43,8 +43,8 @@ class Arguments:
 def main(argv: Sequence[str] | None = None) -> int:
     """Play, write and say how robust each policy is."""
     options = parse(Arguments, argv, "robustness")
-    from neuroctl.robustness_matrix import CLEAN, mean_interval, plan
-    from neuroctl.robustness_pages import said, write
+    from neuroctl.robustness_matrix import plan
+    from neuroctl.robustness_pages import summary, write
 
     planned = plan(
         *options.sources,
@@ -59,15 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     with shown("playing", planned.total, "episodes") as progress:
         matrix = planned.play(options.out / "cache", options.workers, progress)
     page = write(matrix, options.out)
-    rows = []
-    for policy in matrix.policies:
-        condition, seed, score = matrix.worst(policy)
-        clean = mean_interval(matrix.sampled(matrix.scores(policy, CLEAN)))
-        rows.append(
-            (policy, len(matrix.units[policy]), said(clean), said(matrix.headline(policy)), f"{score:.2f} {condition}")
-        )
-    measure = "score" if matrix.scale else "return"
-    sys.stdout.write(table(rows, ("policy", "units", f"{measure}, clean", "area under shifts", "worst episode")) + "\n")
+    header = (
+        "policy",
+        "units",
+        f"{'score' if matrix.scale else 'return'}, clean",
+        "area under shifts",
+        "worst episode",
+    )
+    sys.stdout.write(table(summary(matrix), header) + "\n")
     sys.stdout.write(f"page: {page}\n")
     return 0
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-import re
+import os
+import shutil
+import tempfile
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +19,8 @@ from .progress import NoProgress, Progress
 from .recording import Recording
 from .vector import make_env
 
-NAME = re.compile(r"([\w-]+/)*[\w-]+-v\d+")
+STORE = "MINARI_DATASETS_PATH"
+"""Variable with the folder where Minari keeps its datasets."""
 
 
 def export_minari(dataset: str | Path, name: str, *, progress: Progress | None = None) -> str:
@@ -32,28 +35,37 @@ def export_minari(dataset: str | Path, name: str, *, progress: Progress | None =
         progress: told of each episode.
 
     Raises:
-        NeuroctlError: minari is missing, the name is none, it is taken, or the recording holds no episodes.
+        NeuroctlError: minari is missing, the name is none, it is taken, or the recording is damaged or holds no
+            episodes.
     """
     if find_spec("minari") is None or find_spec("h5py") is None:
         raise NeuroctlError("Minari datasets need the package minari[hdf5]: pip install 'neuroctl[export]'")
     import minari
     from minari.data_collector import EpisodeBuffer
+    from minari.dataset.minari_dataset import parse_dataset_id
 
-    if not NAME.fullmatch(name):
-        raise NeuroctlError(f"{name!r} is no name of a Minari dataset; allowed are such as lane/expert-v0")
+    try:
+        parse_dataset_id(name)
+    except (ValueError, TypeError):  # the latter without a version
+        raise NeuroctlError(
+            f"{name!r} is no name of a Minari dataset; allowed are such as lane/expert-v0, each part with 2 characters "
+            "or more"
+        ) from None
     recording = Recording(dataset)
+    if recording.damaged_lines:
+        raise NeuroctlError(f"{recording.damaged_lines[0]}; its episode would be missing")
     if not recording.numbers():
         raise NeuroctlError(f"{dataset} holds no episodes")
     if name in minari.list_local_datasets():
         raise NeuroctlError(f"there is a Minari dataset {name} already; delete it with `minari delete {name}`")
     info, progress, buffers = recording.info, progress or NoProgress(), []
-    for number in recording.numbers():
+    for position, number in enumerate(recording.numbers()):
         episode = recording.episode(number)
         ends = np.zeros((2, len(episode)), np.bool_)
         ends[:, -1] = episode.terminated, episode.truncated
         buffers.append(
             EpisodeBuffer(
-                id=number,
+                id=position,
                 seed=int(episode.info["seed"]),
                 observations=episode.obs,
                 actions=episode.action,
@@ -64,22 +76,44 @@ def export_minari(dataset: str | Path, name: str, *, progress: Progress | None =
         )
         progress.advance()
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    observation, action = env.single_observation_space, env.single_action_space
+    options: dict[str, Any] = {
+        "env": _spec(info.env_id, info.env_kwargs),
+        "observation_space": env.single_observation_space,
+        "action_space": env.single_action_space,
+        "algorithm_name": Path(info.agent).name,
+        "description": f"Recorded by neuroctl in {info.env_id} with {info.env_kwargs}, shifts {list(info.shifts)}.",
+        "data_format": "hdf5",
+        "jpeg_encoding": False,
+    }
     env.close()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of authors and links that it was not told
-        made: Any = minari.create_dataset_from_buffers(
-            name,
-            buffers,
-            env=_spec(info.env_id, info.env_kwargs),
-            observation_space=observation,
-            action_space=action,
-            algorithm_name=Path(info.agent).name,
-            description=f"Recorded by neuroctl in {info.env_id} with {info.env_kwargs}, shifts {list(info.shifts)}.",
-            data_format="hdf5",
-            jpeg_encoding=False,
-        )
-    return str(made.spec.dataset_id)
+    _create(name, buffers, options)
+    return name
+
+
+def _create(name: str, buffers: list[Any], options: dict[str, Any]) -> None:
+    """Make the dataset in a hidden store within Minari's, and move it: after a kill it is there whole, or not."""
+    import minari
+    from minari.namespace import create_namespace, list_local_namespaces
+    from minari.storage.datasets_root_dir import get_dataset_path
+
+    store, before = get_dataset_path(), os.environ.get(STORE)
+    hidden = Path(tempfile.mkdtemp(prefix=".neuroctl-", dir=store))
+    try:
+        os.environ[STORE] = str(hidden)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of authors and links that it was not told
+            minari.create_dataset_from_buffers(name, buffers, **options)
+        os.environ[STORE] = str(store)
+        namespace = name.rpartition("/")[0]
+        if namespace and namespace not in list_local_namespaces():
+            create_namespace(namespace)
+        (hidden / name).replace(store / name)
+    finally:
+        if before is None:
+            os.environ.pop(STORE, None)
+        else:
+            os.environ[STORE] = before
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _spec(env_id: str, options: dict[str, Any]) -> Any:

@@ -16,18 +16,39 @@ from .config import to_json
 from .errors import NeuroctlError
 from .guests import guest
 from .progress import NoProgress, Progress
-from .rollouts import Player, Shard, ShardResult, choose_env, find_players, make_shards
+from .rollouts import WIDTH, Player, Shard, ShardResult, choose_env, find_players, make_shards
 from .run import Run
 from .scripted import NAMES
-from .shard_cache import ShardCache
+from .shard_cache import ShardCache, identity
 from .shift import check_severity, shift_stack
 from .statistics import Interval, stratified_bootstrap
+from .storage import read_json
 from .vector import expert_action, make_env
 
 Floats = NDArray[np.float64]
 CLEAN = "clean"
+DEMONSTRATED = ("env_id", "env_kwargs", "shifts", "agent")
+"""What a recording is, but for its seed."""
 REFERENCES = ("zero", "expert")
 """Players whose clean returns are 0 and 1 on the scale of scores, where the environment has an expert."""
+
+
+class Worst(NamedTuple):
+    """An episode that went worse than all others.
+
+    Attributes:
+        condition: under which.
+        unit: who played, see `Matrix.units`.
+        episode: its number: of a recording with the matrix's root seed too.
+        seed: with which the environment was reset.
+        score: what it came to.
+    """
+
+    condition: str
+    unit: str
+    episode: int
+    seed: int
+    score: float
 
 
 class Cell(NamedTuple):
@@ -75,6 +96,11 @@ class Matrix:
         """Their names."""
         return tuple(self.units)
 
+    @property
+    def shifted(self) -> list[str]:
+        """All conditions but the clean one."""
+        return conditions_of(self.shifts, self.severities)[1:]
+
     def scores(self, policy: str, condition: str) -> Floats:
         """Returns `[U, E]`, where the environment has an expert on a scale from doing nothing (0) to the expert (1)."""
         low, high = self.scale or (0.0, 1.0)
@@ -83,8 +109,7 @@ class Matrix:
 
     def curve(self, policy: str, shift: str) -> Floats:
         """Scores against severity `[S + 1, U, E]`, the clean ones first."""
-        conditions = [CLEAN, *(f"{shift}:{severity}" for severity in self.severities)]
-        return np.stack([self.scores(policy, condition) for condition in conditions])
+        return np.stack([self.scores(policy, c) for c in conditions_of([shift], self.severities)])
 
     def area(self, policy: str, shift: str) -> Floats:
         """Mean score between severity 0 and the greatest, by the trapezoid rule, `[U, E]`."""
@@ -107,22 +132,28 @@ class Matrix:
     def improvement(self, policy: str, other: str) -> float:
         """Probability that a policy's area is greater than another's in a shift drawn at random; a tie counts half.
 
-        Units are compared each with each where one of them has several; else episodes, which are the same for both.
+        Of policies with one unit each, their episodes are compared, which are the same for both; else the mean of each
+        unit with that of each unit of the other.
         """
+        single = len(self.units[policy]) == len(self.units[other]) == 1
         wins = []
         for shift in self.shifts:
-            ones, others = (self.sampled(self.area(name, shift)) for name in (policy, other))
-            paired = len(self.units[policy]) == len(self.units[other]) == 1
-            difference = ones - others if paired else ones[:, None] - others[None, :]
+            ones, others = (self.area(name, shift) for name in (policy, other))
+            difference = ones[0] - others[0] if single else ones.mean(axis=1)[:, None] - others.mean(axis=1)[None, :]
             wins.append(np.mean((difference > 0) + 0.5 * (difference == 0)))
         return float(np.mean(wins))
 
-    def worst(self, policy: str) -> tuple[str, int, float]:
-        """Condition, seed and score of the policy's worst episode under a shift."""
-        conditions = [f"{shift}:{severity}" for shift in self.shifts for severity in self.severities]
-        scores = np.stack([self.scores(policy, condition) for condition in conditions])
-        condition, _, episode = np.unravel_index(np.argmin(scores), scores.shape)
-        return conditions[int(condition)], self.seeds[int(episode)], float(scores.min())
+    def worst(self, policy: str) -> Worst:
+        """The policy's worst episode under a shift."""
+        scores = np.stack([self.scores(policy, condition) for condition in self.shifted])
+        condition, unit, episode = (int(k) for k in np.unravel_index(np.argmin(scores), scores.shape))
+        name = self.units[policy][unit]
+        return Worst(self.shifted[condition], name, episode, self.seeds[episode], float(scores.min()))
+
+
+def conditions_of(shifts: Sequence[str], severities: Sequence[int]) -> list[str]:
+    """The clean condition, then every shift at every severity."""
+    return [CLEAN, *(f"{shift}:{severity}" for shift in shifts for severity in severities)]
 
 
 def mean_interval(values: Floats) -> Interval:
@@ -204,7 +235,7 @@ class Plan:
 
     def _asked(self) -> list[tuple[Entrant, str]]:
         """Who plays under which condition, the references last."""
-        conditions = [CLEAN, *(f"{shift}:{severity}" for shift in self.shifts for severity in self.severities)]
+        conditions = conditions_of(self.shifts, self.severities)
         asked = [(entrant, condition) for entrant in self.entrants for condition in conditions]
         return asked + [(entrant, CLEAN) for entrant in self.references]
 
@@ -225,7 +256,7 @@ class Plan:
         cells, place = [], 0
         for (entrant, _), shards in zip(asked, stacks, strict=True):
             count = len(entrant.players) * len(shards)
-            cells.append(_cell(results[place : place + count], (len(entrant.players), self.episodes)))
+            cells.append(_joined(results[place : place + count], (len(entrant.players), self.episodes)))
             place += count
         last = len(asked) - len(self.references)
         return Matrix(
@@ -245,7 +276,7 @@ class Plan:
         return make_shards(self.env_id, self.env_kwargs, shifts, self.episodes, self.seed)
 
 
-def _cell(results: Sequence[ShardResult], shape: tuple[int, int]) -> Cell:
+def _joined(results: Sequence[ShardResult], shape: tuple[int, int]) -> Cell:
     """The results of the shards of U units, one unit after the other."""
     success = [r.final.get("success", np.full(len(r.returns), np.nan)) for r in results]
     return Cell(
@@ -295,8 +326,12 @@ def plan(
         raise NeuroctlError("name at least one policy: a run folder, expert, random, zero, an ONNX file, module:name")
     checked_integer("episodes", episodes, 1)
     found = [_players(source, checkpoint) for source in sources]
+    if checkpoint != "latest" and all(run is None for _, run in found):
+        raise NeuroctlError(f"checkpoint {checkpoint!r} has no effect: none of the policies is a run")
     env_id, kwargs = _environment([run for _, run in found if run is not None], env_id, env_kwargs)
     fitting, unfit = _fitting(env_id, kwargs, shifts)
+    if not fitting:
+        raise NeuroctlError(f"no shift to play: {'; '.join(f'{n} {why}' for n, why in unfit.items()) or 'none named'}")
     references = [Entrant(name, (Player(name),)) for name in REFERENCES] if _has_expert(env_id, kwargs) else []
     return Plan(
         env_id=env_id,
@@ -333,9 +368,10 @@ def _environment(
     chosen = [choose_env(run, env_id, env_kwargs) for run in runs] or [choose_env(None, env_id, env_kwargs)]
     for run, other in zip(runs[1:], chosen[1:], strict=True):
         if to_json(other) != to_json(chosen[0]):
+            how = "name it with env" if env_id is None else "name the options that differ"
             raise NeuroctlError(
                 f"{runs[0].path} plays {_described(chosen[0], other)} and {run.path} {_described(other, chosen[0])}: "
-                "a matrix has one environment; name it with env"
+                f"a matrix has one environment; {how}"
             )
     return chosen[0]
 
@@ -347,30 +383,58 @@ def _described(one: tuple[str, dict[str, Any]], other: tuple[str, dict[str, Any]
 
 
 def _entrants(found: Sequence[tuple[list[Player], Run | None]]) -> list[Entrant]:
-    """The policies: runs that differ in their seed alone are units of one."""
-    groups: list[tuple[Any, str, list[Player], list[str]]] = []
+    """The policies: runs that differ in their seed alone are units of one.
+
+    Raises:
+        NeuroctlError: a policy is named twice.
+    """
+    groups: list[tuple[Any, str, list[Player]]] = []
+    known: dict[str, str] = {}
     for players, run in found:
-        key = None if run is None else to_json(replace(run.config, seed=0, demonstrations=_anywhere(run)))
+        for player in players:
+            who = identity(player)
+            if who in known:
+                raise NeuroctlError(f"{known[who]} and {player.name} are the same policy; name it once")
+            if who is not None:
+                known[who] = player.name
+        key = None if run is None else _but_for_the_seed(run)
         same = next((group for group in groups if key is not None and group[0] == key), None)
         if same is None:
-            name = players[0].name if run is None else run.path.name
-            same = (key, name, [], [])
+            same = (key, players[0].name if run is None else run.path.resolve().name, [])
             groups.append(same)
         same[2].extend(players)
-        same[3].extend(p.name if p.member is None else f"{p.name}, member {p.member}" for p in players)
-    names = _distinct([(name, players[0].name) for _, name, players, _ in groups])
-    return [Entrant(name, tuple(g[2]), tuple(g[3])) for name, g in zip(names, groups, strict=True)]
+    names = _distinct([(name, players[0].name) for _, name, players in groups])
+    return [
+        Entrant(name, tuple(players), tuple(map(_unit, players)))
+        for name, (_, _, players) in zip(names, groups, strict=True)
+    ]
 
 
-def _anywhere(run: Run) -> Any:
-    return replace(run.config.demonstrations, path=None)
+def _unit(player: Player) -> str:
+    return player.name if player.member is None else f"{player.name}, member {player.member}"
+
+
+def _but_for_the_seed(run: Run) -> Any:
+    """The configuration of a run, with what its demonstrations are in place of where they lie."""
+    config: Any = to_json(replace(run.config, seed=0))
+    path = run.config.demonstrations.path
+    if path is not None:
+        config["demonstrations"]["path"] = str(path)
+        if (path / "dataset.json").exists():
+            described = read_json(path / "dataset.json")
+            config["demonstrations"]["path"] = [
+                described.get(name) for name in ("env_id", "env_kwargs", "shifts", "agent")
+            ]
+    return config
 
 
 def _distinct(names: Sequence[tuple[str, str]]) -> list[str]:
     """The short name of each, or the long one where the short one is not alone."""
     short = [name for name, _ in names]
     chosen = [name if short.count(name) == 1 else long for name, long in names]
-    return [name if chosen.count(name) == 1 else f"{name} ({k + 1})" for k, name in enumerate(chosen)]
+    return [
+        name if chosen.count(name) == 1 else f"{name} ({chosen[: k + 1].count(name)})" for k, name in enumerate(chosen)
+    ]
 
 
 def _fitting(env_id: str, kwargs: Mapping[str, Any], shifts: Sequence[str] | str) -> tuple[list[str], dict[str, str]]:
@@ -381,18 +445,26 @@ def _fitting(env_id: str, kwargs: Mapping[str, Any], shifts: Sequence[str] | str
     """
     everything = shifts == "all" or list(shifts) == ["all"]
     names = registry.shifts.names() if everything else list(dict.fromkeys(shift_stack(shifts)))
-    make_env(env_id, 1, kwargs).close()
+    rows = _rows(kwargs)
+    make_env(env_id, rows, kwargs).close()
     fitting, unfit = [], {}
     for name in names:
         registry.shifts.load(name)
         try:
-            make_env(env_id, 1, kwargs, [f"{name}:1"]).close()
+            make_env(env_id, rows, kwargs, [f"{name}:1"]).close()
             fitting.append(name)
         except NeuroctlError as error:
             if not everything:
                 raise
             unfit[name] = str(error).partition(": ")[2].partition("; fitting")[0]
     return fitting, unfit
+
+
+def _rows(kwargs: Mapping[str, Any]) -> int:
+    """Rows of an environment that is made to look at it: one, or those of a shard where each has its own dynamics."""
+    dynamics = kwargs.get("dynamics")
+    values = dynamics.values() if isinstance(dynamics, Mapping) else ()
+    return WIDTH if any(isinstance(value, (Sequence, np.ndarray)) for value in values) else 1
 
 
 def _checked_severities(severities: Sequence[int]) -> list[int]:
@@ -403,7 +475,7 @@ def _checked_severities(severities: Sequence[int]) -> list[int]:
 
 
 def _has_expert(env_id: str, kwargs: Mapping[str, Any]) -> bool:
-    env = make_env(env_id, 1, kwargs)
+    env = make_env(env_id, _rows(kwargs), kwargs)
     try:
         env.reset(seed=0)
         expert_action(env)

@@ -44,13 +44,12 @@ def content(matrix: Matrix) -> dict[str, Any]:
     policies = {}
     for policy in matrix.policies:
         headline = matrix.headline(policy)
-        condition, seed, score = matrix.worst(policy)
         policies[policy] = {
             "units": list(matrix.units[policy]),
             "area": {"mean": headline.value, "low": headline.low, "high": headline.high, "count": headline.count},
             "area_by_shift": {shift: float(matrix.area(policy, shift).mean()) for shift in matrix.shifts},
-            "worst": {"condition": condition, "seed": seed, "score": score},
-            "conditions": {c: _cell(matrix, policy, c) for p, c in matrix.cells if p == policy},
+            "worst": matrix.worst(policy)._asdict(),
+            "conditions": {c: _numbers(matrix, policy, c) for p, c in matrix.cells if p == policy},
         }
     return {
         "env": matrix.env_id,
@@ -66,7 +65,7 @@ def content(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _cell(matrix: Matrix, policy: str, condition: str) -> dict[str, Any]:
+def _numbers(matrix: Matrix, policy: str, condition: str) -> dict[str, Any]:
     cell = matrix.cells[policy, condition]
     found: dict[str, Any] = {"returns": cell.returns.tolist(), "lengths": cell.lengths.tolist()}
     if cell.success is not None:
@@ -103,11 +102,8 @@ def _page(matrix: Matrix) -> Iterator[str]:
     yield "there are several, else over episodes.\n"
     yield "| policy | units | clean | area over all shifts | worst episode under a shift |"
     yield "|---|---|---|---|---|"
-    for policy in matrix.policies:
-        condition, seed, score = matrix.worst(policy)
-        alone = mean_interval(matrix.sampled(matrix.scores(policy, CLEAN)))
-        cells = (said(alone), said(matrix.headline(policy)), f"{score:.2f}: {condition}, seed {seed}")
-        yield f"| {policy} | {len(matrix.units[policy])} | {' | '.join(cells)} |"
+    for row in summary(matrix):
+        yield f"| {' | '.join(row)} |"
     yield f"\n## Area by shift\n\n| policy | {' | '.join(matrix.shifts)} |"
     yield "|---" * (1 + len(matrix.shifts)) + "|"
     for policy in matrix.policies:
@@ -126,6 +122,18 @@ def _page(matrix: Matrix) -> Iterator[str]:
         yield from (f"- `{name}`: {reason}" for name, reason in matrix.unfit.items())
     here = versions()
     yield f"\nMachine: {here['cpu']}; torch {here['torch']}, mujoco {here['mujoco']}."
+
+
+def summary(matrix: Matrix) -> list[list[str]]:
+    """Of each policy: name, number of units, clean score, area over all shifts, worst episode."""
+    rows = []
+    for policy in matrix.policies:
+        worst, clean = matrix.worst(policy), mean_interval(matrix.sampled(matrix.scores(policy, CLEAN)))
+        units = len(matrix.units[policy])
+        whose = f" of {Path(worst.unit).name}" if units > 1 else ""
+        last = f"{worst.score:.2f}: {worst.condition}, episode {worst.episode}{whose}"
+        rows.append([policy, str(units), said(clean), said(matrix.headline(policy)), last])
+    return rows
 
 
 def said(interval: Interval) -> str:
@@ -187,8 +195,7 @@ def heat_map(matrix: Matrix) -> Any:
 
 def profile(matrix: Matrix, policy: str, thresholds: Floats) -> Floats:
     """Share of episodes under shifts whose score is above each threshold (Agarwal et al. 2021, arXiv 2108.13264)."""
-    conditions = [f"{shift}:{severity}" for shift in matrix.shifts for severity in matrix.severities]
-    scores = np.sort(np.concatenate([matrix.scores(policy, condition).ravel() for condition in conditions]))
+    scores = np.sort(np.concatenate([matrix.scores(policy, condition).ravel() for condition in matrix.shifted]))
     share: Floats = 1 - np.searchsorted(scores, thresholds, side="right") / len(scores)
     return share
 

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("neuroctl", "numpy", "torch", "mujoco", "gymnasium", "numba", "ray")
+PACKAGES = ("neuroctl", "numpy", "torch", "mujoco", "gymnasium", "numba", "ray", "ale-py", "envpool")
 
 
 @cache

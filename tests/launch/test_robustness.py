@@ -18,7 +18,7 @@ def test_a_matrix_is_played_written_and_gone_on_with(tmp_path: Path, capsys: pyt
     said = capsys.readouterr().out
     assert "expert" in said and f"page: {out / 'robustness.md'}" in said
     kept = {path: path.stat().st_mtime_ns for path in (out / "cache").rglob("*.json")}
-    assert len(kept) == 2 * 2
+    assert len(kept) == 2 * 2  # clean and one shift, of two who are the references too
     content = json.loads((out / "robustness.json").read_text())
     assert content["policies"]["expert"]["area"]["mean"] > content["policies"]["zero"]["area"]["mean"]
     more = ["--shifts", "gain", "friction", *ASKED[2:]]

@@ -74,7 +74,7 @@ def put(path: Path, value: float) -> None:
 @pytest.fixture
 def options(tmp_path: Path) -> Arguments:
     """Doing nothing gives a return of 10, the expert 110."""
-    made = Arguments(out=tmp_path / "cache", results=tmp_path / "results", seeds=(1, 2), tasks=("arm",))
+    made = Arguments(out=tmp_path / "cache", results=tmp_path / "results", seeds=(1, 2, 3), tasks=("arm",))
     put(evaluation(made, "arm", "zero", "clean"), 10.0)
     put(evaluation(made, "arm", "expert", "clean"), 110.0)
     return made
@@ -87,24 +87,28 @@ def rows(options: Arguments) -> dict[str, list[str]]:
 
 
 def test_scores_contrast_and_entry_are_those_worked_out_by_hand(options: Arguments) -> None:
-    write(options, "arm", LOW_RANK, {1: (90.0, 60.0), 2: (90.0, 70.0)})
-    write(options, "arm", DENSE, {1: (100.0, 60.0), 2: (100.0, 70.0), 3: (0.0, 0.0)})  # seed 3 was not asked for
-    write(options, "arm", RECURRENT, {1: (100.0, 50.0), 2: (90.0, 50.0)})
-    write(options, "arm", STACKED, {1: (85.0, 50.0), 2: (75.0, 50.0)})
+    write(options, "arm", LOW_RANK, {1: (90.0, 60.0), 2: (90.0, 70.0), 3: (90.0, 65.0)})
+    write(options, "arm", DENSE, {1: (100.0, 60.0), 2: (100.0, 70.0), 3: (100.0, 65.0), 4: (0.0, 0.0)})  # not asked for
+    write(options, "arm", RECURRENT, {1: (100.0, 50.0), 2: (90.0, 50.0), 3: (95.0, 50.0)})
+    write(options, "arm", STACKED, {1: (85.0, 50.0), 2: (75.0, 50.0), 3: (80.0, 50.0)})
     assert write_results(options).endswith("lowrank.md")
     text, found = (options.results / "lowrank.md").read_text(), rows(options)
-    assert found[LOW_RANK][1] == "2"
+    assert found[LOW_RANK][1] == "3"
     assert [float(cell.split()[0]) for cell in found[LOW_RANK][2:6]] == [0.8, 0.55, 0.55, -0.25]
-    assert found[LOW_RANK][6] == "0.50 0.60"
+    assert found[LOW_RANK][6] == "0.50 0.60 0.55"
     assert "0.150 (0.150 to 0.150); more than 0.1 is asked for:\nthe task counts." in text
     assert found["change under shift"][1:] == ["0.100 (0.100 to 0.100)", "better"]
     assert found["shifted score"][1:] == ["0.000 (0.000 to 0.000)", "equivalent within 0.02"]
-    assert "Probability of improvement under shift: 0.25" in text
+    assert "Probability of improvement under shift: 0.50" in text
 
 
 def test_a_task_without_need_of_memory_does_not_count(options: Arguments) -> None:
     write(options, "arm", RECURRENT, {1: (100.0, 50.0), 2: (90.0, 50.0)})
     write(options, "arm", STACKED, {1: (95.0, 50.0), 2: (85.0, 50.0)})
+    write_results(options)
+    assert "not known yet: fewer than 3 seeds" in (options.results / "lowrank.md").read_text()
+    write(options, "arm", RECURRENT, {3: (100.0, 50.0)})
+    write(options, "arm", STACKED, {3: (95.0, 50.0)})
     write_results(options)
     text = (options.results / "lowrank.md").read_text()
     assert "the task does **not** count" in text
@@ -115,7 +119,7 @@ def test_a_seed_without_all_conditions_is_left_out(options: Arguments) -> None:
     write(options, "arm", LOW_RANK, {1: (90.0, 60.0), 2: (90.0, 70.0)})
     evaluation(options, "arm", label(Policy("arm", LOW_RANK, 1.0, 2)), "mass:5").unlink()
     write_results(options)
-    assert rows(options)[LOW_RANK][1] == "1 of 2"
+    assert rows(options)[LOW_RANK][1] == "1 of 3"
 
 
 def test_verdicts() -> None:
@@ -123,6 +127,7 @@ def test_verdicts() -> None:
     assert verdict(np.array([0.03, 0.05, 0.04])) == "better"
     assert verdict(np.array([-0.03, -0.05, -0.04])) == "worse"
     assert verdict(np.array([-0.3, 0.5, 0.04])) == "not resolved"
+    assert verdict(np.array([0.5, 0.5])) == "fewer than 3 seeds"
 
 
 def test_shifted_is_the_mean_of_all_conditions_but_the_clean_one() -> None:
@@ -176,6 +181,7 @@ def test_the_controls_have_what_they_are_named_for() -> None:
         (["--models", "cfc r9"], "unknown model 'cfc r9'"),
         (["--seeds", "11"], "seed 11 is for tuning"),
         (["--episodes", "0"], "episodes must be >= 1, got 0"),
+        (["--severities", "9"], "severity 9 of shift 'of the study'"),
     ],
 )
 def test_mistakes_are_said(arguments: list[str], message: str) -> None:

@@ -32,6 +32,13 @@ class Needy:
     def __init__(self, what):
         pass
 
+class Lonely:
+    def act(self, obs):
+        return push(obs)
+
+def pair(obs, first):
+    return push(obs)
+
 nothing = 3
 """
 
@@ -62,32 +69,55 @@ def test_a_controller_acts_in_whatever_form_it_comes(module: Any) -> None:
     assert once.begun == 1
 
 
-def test_its_identity_is_that_of_the_file_that_holds_it(module: Any, tmp_path: Path) -> None:
+def test_nobody_knows_what_python_code_reads_but_an_onnx_file_is_what_it_is(module: Any, tmp_path: Path) -> None:
     made = guest("my_controllers:push")
-    other = guest("my_controllers:Pusher")
-    assert made is not None and other is not None
-    assert made.policy_hash() == other.policy_hash() != ""
+    assert made is not None and made.policy_hash() == ""
     assert Guest("push", controller=np.tanh).policy_hash() == ""
+    assert Guest("a.onnx", identity="abc").policy_hash() == "abc"
+
+
+def test_modules_are_also_looked_for_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "near_by.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    made = guest("near_by:push")
+    assert made is not None and made.folder == str(tmp_path)
+    sys.modules.pop("near_by")
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("my_controllers:push_harder", "module 'my_controllers' has nothing called 'push_harder'"),
-        ("no_such_module:push", "no module 'no_such_module' can be imported"),
+        ("no_such_module:push", "module 'no_such_module' cannot be imported"),
+        ("my_controllers:nothing", r"my_controllers:nothing has no method act.obs, first., nor can it"),
+        ("my_controllers:Needy", "my_controllers:Needy must be a class that is made without arguments"),
+        ("my_controllers:Lonely", "the method act of my_controllers:Lonely must take observations and `first`"),
+        ("my_controllers:pair", "my_controllers:pair must be a function of observations alone"),
+        (None, "NoneType has no method act"),
+        (np.zeros(3), "ndarray has no method act"),
         ("nowhere.onnx", "no ONNX file at nowhere.onnx"),
     ],
 )
-def test_what_is_not_there_is_named(module: Any, source: str, message: str) -> None:
+def test_what_is_not_there_or_cannot_act_is_named(module: Any, source: Any, message: str) -> None:
     with pytest.raises(NeuroctlError, match=message):
         guest(source)
 
 
-def test_what_cannot_act_is_named(module: Any) -> None:
-    with pytest.raises(NeuroctlError, match=r"my_controllers:nothing has no method act\(obs, first\), nor can it"):
-        returns(guest("my_controllers:nothing"))
-    with pytest.raises(NeuroctlError, match="my_controllers:Needy must be a class that is made without arguments"):
-        returns(guest("my_controllers:Needy"))
+def test_an_error_within_a_module_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_module.py").write_text("import numpy as np\nnp.nosuchthing\ndef act(obs):\n    return obs\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(NeuroctlError, match="module 'broken_module' cannot be imported .*nosuchthing"):
+        guest("broken_module:act")
+
+
+def test_a_controller_may_be_empty() -> None:
+    class Empty(list[int]):
+        def act(self, obs: Any, first: Any) -> Any:
+            return np.clip(-obs[:, :2], -1, 1)
+
+    wanted = evaluate("expert", env_id=POINT, episodes=20).returns
+    np.testing.assert_allclose(returns(guest(Empty())), wanted, rtol=1e-6)
 
 
 def test_other_names_are_none() -> None:

@@ -51,6 +51,27 @@ def test_every_episode_is_loaded_as_it_was_recorded(tmp_path: Path, observation:
     assert gym.spec(BALL).kwargs == before  # Gymnasium's own description stays as it is
 
 
+def test_a_killed_export_leaves_nothing_behind(tmp_path: Path, datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import minari
+
+    recorded(tmp_path / "data", max_steps=2)
+
+    def killed(*arguments: Any, **options: Any) -> None:
+        made = minari_create(*arguments, **options)
+        assert (Path(made.storage.data_path)).is_dir()
+        raise KeyboardInterrupt
+
+    minari_create = minari.create_dataset_from_buffers
+    monkeypatch.setattr(minari, "create_dataset_from_buffers", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export_minari(tmp_path / "data", "lane/ball-v0")
+    assert not minari.list_local_datasets() and not list(datasets.iterdir())
+    monkeypatch.setattr(minari, "create_dataset_from_buffers", minari_create)
+    export_minari(tmp_path / "data", "lane/ball-v0")
+    assert list(minari.list_local_datasets()) == ["lane/ball-v0"]
+    assert minari.load_dataset("lane/ball-v0").total_episodes == 3
+
+
 def test_observations_may_be_dicts(tmp_path: Path) -> None:
     import minari
 
@@ -64,11 +85,17 @@ def test_observations_may_be_dicts(tmp_path: Path) -> None:
 
 def test_mistakes_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(tmp_path / "data", max_steps=2)
-    with pytest.raises(NeuroctlError, match="'ball' is no name of a Minari dataset; allowed are such as"):
-        export_minari(tmp_path / "data", "ball")
+    for name in ("ball", "k/x-v0", "../ball-v0"):
+        with pytest.raises(NeuroctlError, match=f"'{name}' is no name of a Minari dataset; allowed are such as"):
+            export_minari(tmp_path / "data", name)
     export_minari(tmp_path / "data", "ball-v0")
     with pytest.raises(NeuroctlError, match="there is a Minari dataset ball-v0 already"):
         export_minari(tmp_path / "data", "ball-v0")
+    index = tmp_path / "data" / "index.jsonl"
+    lines = index.read_text().splitlines()
+    index.write_text("\n".join([lines[0], "garbage", lines[2]]) + "\n")
+    with pytest.raises(NeuroctlError, match="index.jsonl line 2 is damaged; its episode would be missing"):
+        export_minari(tmp_path / "data", "other-v0")
     monkeypatch.setattr(minari_export, "find_spec", lambda name: None)
     with pytest.raises(NeuroctlError, match="need the package minari.hdf5.: pip install 'neuroctl.export.'"):
         export_minari(tmp_path / "data", "other-v0")

@@ -1,6 +1,8 @@
 """Policies under shifts: the same episodes for all, units and intervals, figures worked out by hand."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,29 @@ def test_runs_that_differ_in_their_seed_are_one_policy(tmp_path: Path) -> None:
     assert matrix.headline("noisy").count == 4
 
 
+def test_runs_that_learned_from_other_demonstrations_are_other_policies(tmp_path: Path) -> None:
+    recordings = {"clean": [], "shifted": ["action-noise:1"], "clean-too": []}
+    for name, shifts in recordings.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text(json.dumps({"env_id": POINT, "shifts": shifts, "seed": name}))
+    runs = []
+    for seed, name in enumerate(recordings):
+        source = dataclasses.replace(preset().demonstrations, path=tmp_path / name)
+        run = Run.create(dataclasses.replace(preset(), seed=seed, demonstrations=source), tmp_path / f"run-{name}")
+        run.checkpoints.save(1, {"agent": LinearAgent(LinearConfig(), None, seed=seed).state_dict()})  # type: ignore[arg-type]
+        runs.append(run.path)
+    entrants = plan(*runs, shifts=["action-noise"]).entrants
+    assert [(entrant.name, len(entrant.players)) for entrant in entrants] == [("run-clean", 2), ("run-shifted", 1)]
+
+
+def test_each_row_may_have_dynamics_of_its_own(tmp_path: Path) -> None:
+    masses = list(np.linspace(1, 2, 16))
+    options = {"max_steps": 5, "dynamics": {"mass": masses}}
+    asked = {"env_id": "neuroctl/BallReach-v0", "env_kwargs": options, "shifts": ["gain"], "severities": (1,)}
+    matrix = robustness("zero", episodes=2, cache=tmp_path, **asked)
+    assert matrix.cells["zero", "gain:1"].returns.shape == (1, 2)
+
+
 def made(scores: dict[str, Any], scale: tuple[float, float] | None = (0.0, 1.0)) -> Matrix:
     """A matrix of returns by policy and condition, severities 1 and 5."""
     arrays = {p: {c: np.array(v, float).reshape(-1, 2) for c, v in by.items()} for p, by in scores.items()}
@@ -94,7 +119,7 @@ def test_area_headline_and_worst_episode_are_those_worked_out_by_hand() -> None:
     np.testing.assert_allclose(matrix.area("one", "b"), [[1.0, 0.8]])
     headline = matrix.headline("one")
     assert headline.value == pytest.approx(np.mean([(0.48 + 1.0) / 2, (0.38 + 0.8) / 2]))
-    assert matrix.worst("one") == ("a:5", 8, 0.0)
+    assert matrix.worst("one") == ("a:5", "one0", 1, 8, 0.0)
     scaled = made({"one": ONE}, scale=(-1.0, 1.0))
     np.testing.assert_allclose(scaled.scores("one", "a:5"), [[0.6, 0.5]])
     assert made({"one": ONE}, scale=None).scores("one", "a:5").tolist() == [[0.2, 0.0]]
@@ -110,8 +135,8 @@ def test_the_probability_of_improvement_pairs_episodes_and_counts_a_tie_half() -
 def test_units_are_compared_each_with_each() -> None:
     several = {c: [v, v, [0.0, 0.0]] for c, v in ONE.items()}
     matrix = made({"one": several, "two": TWO})
-    # shift a: units 0.43, 0.43 and 0 against episodes 0.39 and 0.39; shift b: 0.9, 0.9 and 0 against 1 and 0.82
-    assert matrix.improvement("one", "two") == pytest.approx((2 / 3 + 1 / 3) / 2)
+    # shift a: units 0.43, 0.43 and 0 against 0.39, the mean of two's episodes; shift b: 0.9, 0.9 and 0 against 0.91
+    assert matrix.improvement("one", "two") == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_shifts_that_do_not_fit_are_left_out_with_their_reason(tmp_path: Path) -> None:
@@ -142,6 +167,16 @@ def test_mistakes_are_said(arguments: dict[str, Any], message: str) -> None:
 def test_who_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NeuroctlError, match="'nobody' is neither a run folder nor one of expert"):
         plan("nobody", env_id=POINT)
+    with pytest.raises(NeuroctlError, match="zero and zero are the same policy; name it once"):
+        plan("zero", "zero", env_id=POINT)
+    with pytest.raises(NeuroctlError, match="checkpoint 'best' has no effect: none of the policies is a run"):
+        plan("zero", env_id=POINT, checkpoint="best")
+    with pytest.raises(NeuroctlError, match="no shift to play: none named"):
+        plan("zero", env_id=POINT, shifts=[])
+    run = trained(tmp_path / "run", 0)
+    copy = shutil.copytree(run, tmp_path / "copy")
+    with pytest.raises(NeuroctlError, match="run and .*copy are the same policy"):
+        plan(run, copy)
     with pytest.raises(NeuroctlError, match="name at least one policy"):
         plan(env_id=POINT)
     with pytest.raises(UnknownNameError, match="unknown shift"):
