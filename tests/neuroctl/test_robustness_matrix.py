@@ -91,7 +91,7 @@ def test_runs_that_learned_from_other_demonstrations_are_other_policies(tmp_path
 def test_each_row_may_have_dynamics_of_its_own(tmp_path: Path) -> None:
     masses = list(np.linspace(1, 2, 16))
     options = {"max_steps": 5, "dynamics": {"mass": masses}}
-    asked = {"env_id": "neuroctl/BallReach-v0", "env_kwargs": options, "shifts": ["gain"], "severities": (1,)}
+    asked: Any = {"env_id": "neuroctl/BallReach-v0", "env_kwargs": options, "shifts": ["gain"], "severities": (1,)}
     matrix = robustness("zero", episodes=2, cache=tmp_path, **asked)
     assert matrix.cells["zero", "gain:1"].returns.shape == (1, 2)
 
