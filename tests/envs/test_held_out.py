@@ -73,7 +73,7 @@ def test_an_environment_that_declares_nothing_says_who_does():
         NeuroctlError, match="it declares no held-out set; declared by .*neuroctl/LaneFollow-v0"
     ) as caught:
         make_env("CartPole-v1", 1, {}, ["held-out:1"])
-    assert caught.value.args[0].endswith("fitting: frame-drop, gaussian-noise, observation-delay")
+    assert caught.value.args[0].endswith("fitting: frame-drop, gaussian-noise, observation-bias, observation-delay")
 
 
 def test_a_mistake_in_the_options_is_named_by_the_environment():

@@ -250,7 +250,7 @@ def test_what_cannot_be_made_brighter_says_why(monkeypatch):
         make_env("toys/Sealed-v0", 1, {}, ["brightness:1"])
     assert "\n" not in str(caught.value) and "brightness" not in str(caught.value).split("fitting:")[1]
     make_env("toys/Sealed-v0", 1, {"observation": "retina"}, ["brightness:1"]).close()
-    with pytest.raises(NeuroctlError, match="name it in make_env.*; fitting: action-noise") as caught:
+    with pytest.raises(NeuroctlError, match="name it in make_env.*; fitting: action-bias, action-noise") as caught:
         Brightness(BallReachVector(observation="events"), 1)
     assert "brightness" not in str(caught.value).split("fitting:")[1]
     for options, message in (
@@ -325,7 +325,9 @@ def test_rectangles_lie_in_the_image(shape, share):
 
 @pytest.mark.parametrize("shift", [Brightness, Contrast, PixelDropout, SaltPepper, Occlusion])
 def test_image_shifts_on_a_state_say_what_fits(shift):
-    with pytest.raises(NeuroctlError, match="it needs an image .*; fitting: action-noise, frame-drop, ") as caught:
+    with pytest.raises(
+        NeuroctlError, match="it needs an image .*; fitting: action-bias, action-noise, frame-drop, "
+    ) as caught:
         shift(LaneFollowVector(1), 2)
     assert "\n" not in str(caught.value)
     assert shift.name not in str(caught.value).split("fitting:")[1]

@@ -136,7 +136,7 @@ def test_a_missing_package_is_one_line() -> None:
     [
         (
             "gausian-noise:3",
-            r"unknown shift 'gausian-noise'; did you mean 'gaussian-noise'\? known: action-delay, ",
+            r"unknown shift 'gausian-noise'; did you mean 'gaussian-noise'\? known: action-bias, action-delay, ",
         ),
         ("gaussian-noise", r"shift 'gaussian-noise' has no severity; write gaussian-noise:0 to gaussian-noise:5"),
         ("gaussian-noise:", r"severity '' of shift 'gaussian-noise'; allowed: 0 to 5"),
@@ -157,8 +157,9 @@ def test_a_shift_that_does_not_fit_is_answered_with_those_that_do() -> None:
         make_env(LANE, 2, shifts=["brightness:3"])
     reason, _, fitting = str(caught.value).partition("; fitting: ")
     assert reason.startswith("shift 'brightness' does not fit neuroctl/LaneFollow-v0: it needs an image")
-    robot, sensors = ["friction", "gain", "mass"], ["frame-drop", "gaussian-noise", "observation-delay"]
-    assert fitting.split(", ") == sorted(["action-delay", "action-noise", *robot, *sensors])
+    robot = ["friction", "gain", "mass"]
+    sensors = ["frame-drop", "gaussian-noise", "observation-bias", "observation-delay"]
+    assert fitting.split(", ") == sorted(["action-bias", "action-delay", "action-noise", *robot, *sensors])
     make_env(LANE, 1, {"observation": "retina"}, ["brightness:3"]).close()
     for shift in ("friction:3", "event-noise:1", "held-out:2"):
         with pytest.raises(NeuroctlError, match=rf"shift '{shift[:-2]}' does not fit toys/Cart-v0: .*; fitting: "):
