@@ -57,7 +57,5 @@ def test_event_shifts_on_a_state_say_what_fits(shift):
         NeuroctlError, match=r"event-\w+' does not fit: it needs the counts of an event camera"
     ) as caught:
         shift(LaneFollowVector(1), 2)
-    fitting = str(caught.value).split("fitting: ")[1].split(", ")
-    assert fitting == [
-        *("action-bias", "action-noise", "frame-drop", "gaussian-noise", "observation-bias", "observation-delay"),
-    ]
+    fitting = "action-bias, action-noise, frame-drop, gaussian-noise, observation-bias, observation-delay"
+    assert str(caught.value).endswith(f"fitting: {fitting}")
