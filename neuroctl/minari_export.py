@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import NeuroctlError
 from .progress import NoProgress, Progress
-from .recording import Recording
+from .recording import Episode, Recording
 from .vector import make_env
 
 STORE = "MINARI_DATASETS_PATH"
@@ -41,7 +41,6 @@ def export_minari(dataset: str | Path, name: str, *, progress: Progress | None =
     if find_spec("minari") is None or find_spec("h5py") is None:
         raise NeuroctlError("Minari datasets need the package minari[hdf5]: pip install 'neuroctl[export]'")
     import minari
-    from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_dataset import parse_dataset_id
 
     try:
@@ -60,20 +59,7 @@ def export_minari(dataset: str | Path, name: str, *, progress: Progress | None =
         raise NeuroctlError(f"there is a Minari dataset {name} already; delete it with `minari delete {name}`")
     info, progress, buffers = recording.info, progress or NoProgress(), []
     for position, number in enumerate(recording.numbers()):
-        episode = recording.episode(number)
-        ends = np.zeros((2, len(episode)), np.bool_)
-        ends[:, -1] = episode.terminated, episode.truncated
-        buffers.append(
-            EpisodeBuffer(
-                id=position,
-                seed=int(episode.info["seed"]),
-                observations=episode.obs,
-                actions=episode.action,
-                rewards=episode.reward.tolist(),
-                terminations=ends[0].tolist(),
-                truncations=ends[1].tolist(),
-            )
-        )
+        buffers.append(_buffer(recording.episode(number), position))
         progress.advance()
     env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
     options: dict[str, Any] = {
@@ -88,6 +74,23 @@ def export_minari(dataset: str | Path, name: str, *, progress: Progress | None =
     env.close()
     _create(name, buffers, options)
     return name
+
+
+def _buffer(episode: Episode, position: int) -> Any:
+    """An episode as Minari takes it."""
+    from minari.data_collector import EpisodeBuffer
+
+    ends = np.zeros((2, len(episode)), np.bool_)
+    ends[:, -1] = episode.terminated, episode.truncated
+    return EpisodeBuffer(
+        id=position,
+        seed=int(episode.info["seed"]),
+        observations=episode.obs,
+        actions=episode.action,
+        rewards=episode.reward.tolist(),
+        terminations=ends[0].tolist(),
+        truncations=ends[1].tolist(),
+    )
 
 
 def _create(name: str, buffers: list[Any], options: dict[str, Any]) -> None:

@@ -74,23 +74,26 @@ class ShardCache:
     def play(self, jobs: Sequence[tuple[Shard, Player]], workers: int = 0) -> Iterator[ShardResult]:
         """What `play_shards` returns, of which only what is missing is played, and kept as it comes."""
         full = [(_full(shard), player) for shard, player in jobs]
-        known = [self.get(*job) if identity(job[1]) is not None else None for job in full]
+        known = [self.get(*job) if self._identity(job[1]) is not None else None for job in full]
         played = play_shards([job for job, result in zip(full, known, strict=True) if result is None], workers)
         for (shard, player), job, found in zip(jobs, full, known, strict=True):
             result = found
             if result is None:
                 result = next(played)
-                if identity(player) is not None:
+                if self._identity(player) is not None:
                     self.put(*job, result)
             yield _cut(result, shard.count)
 
     def _request(self, shard: Shard, player: Player) -> Any:
         """Everything that decides a result."""
+        request = {"player": self._identity(player), **asdict(_full(shard)), "versions": self._versions}
+        return json.loads(json.dumps(to_json(request), default=_plain))
+
+    def _identity(self, player: Player) -> str | None:
+        """`identity`, computed once for each player."""
         if id(player) not in self._identities:
             self._identities[id(player)] = (player, identity(player))
-        who = self._identities[id(player)][1]
-        request = {"player": who, **asdict(_full(shard)), "versions": self._versions}
-        return json.loads(json.dumps(to_json(request), default=_plain))
+        return self._identities[id(player)][1]
 
 
 def _full(shard: Shard) -> Shard:
