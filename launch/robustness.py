@@ -43,8 +43,8 @@ class Arguments:
 def main(argv: Sequence[str] | None = None) -> int:
     """Play, write and say how robust each policy is."""
     options = parse(Arguments, argv, "robustness")
-    from neuroctl.robustness_matrix import plan
     from neuroctl.robustness_pages import summary, write
+    from neuroctl.robustness_plan import plan
 
     planned = plan(
         *options.sources,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .replaying import replay
     from .reporting import report
-    from .robustness_matrix import robustness
+    from .robustness_plan import robustness
     from .rollouts import record
     from .run import load
     from .training import train
@@ -34,7 +34,7 @@ _LAZY = {
     "record": "rollouts",
     "replay": "replaying",
     "report": "reporting",
-    "robustness": "robustness_matrix",
+    "robustness": "robustness_plan",
     "train": "training",
 }
 
