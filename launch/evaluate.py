@@ -26,6 +26,8 @@ class Arguments:
     """A distribution shift such as gaussian-noise:3; repeat to stack."""
     workers: int = 0
     """Ray workers; 0 plays in this process. The result is the same."""
+    ray_address: str | None = None
+    """HOST:PORT of a Ray cluster's head, or auto; workers run on this machine when absent."""
     seed: int = 0
     """Root seed of the episodes."""
     env: str | None = None
@@ -53,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             episodes=options.episodes,
             shifts=options.shift,
             workers=options.workers,
+            ray_address=options.ray_address,
             seed=options.seed,
             env_id=options.env,
             env_kwargs=parse_options(options.option),

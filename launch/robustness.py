@@ -28,6 +28,8 @@ class Arguments:
     """Episodes of each policy under each condition."""
     workers: int = 0
     """Ray workers; 0 plays in this process. The result is the same."""
+    ray_address: str | None = None
+    """HOST:PORT of a Ray cluster's head, or auto; workers run on this machine when absent."""
     seed: int = 0
     """Root seed of the episodes."""
     env: str | None = None
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         checkpoint=options.checkpoint,
     )
     with shown("playing", planned.total, "episodes") as progress:
-        matrix = planned.play(options.out / "cache", options.workers, progress)
+        matrix = planned.play(options.out / "cache", options.workers, options.ray_address, progress)
     page = write(matrix, options.out)
     header = (
         "policy",

@@ -2,64 +2,67 @@
 
 from __future__ import annotations
 
-import logging
-import os
+import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from .checks import checked_integer
+from .cluster import cluster
+from .contracts import Listener, Step
 from .errors import NeuroctlError
 from .rollouts import Player, Shard, ShardResult, play_shard
+from .workers import Beat, Workers
 
-RETRIES = 3
 
-
-def play_shards(jobs: Sequence[tuple[Shard, Player]], workers: int = 0) -> Iterator[ShardResult]:
+def play_shards(
+    jobs: Sequence[tuple[Shard, Player]], workers: int = 0, ray_address: str | None = None
+) -> Iterator[ShardResult]:
     """What each player does in its shard, in their order.
 
     A shard is an idempotent request: whoever plays it, and however often, the result is the same, so a worker that
-    dies is replaced and its shard played again.
+    dies or hangs is replaced and its shard played again; at the end a warning says how often that happened.
 
     Args:
         jobs: what to play, and who plays; a player is sent once.
         workers: Ray worker processes; 0 plays in this process and does not import Ray.
+        ray_address: of a cluster, see `cluster`.
 
     Raises:
-        NeuroctlError: `workers` is no integer >= 0, or a shard failed on every try.
+        NeuroctlError: `workers` is no integer >= 0, there is no cluster, or a shard failed on every try.
     """
     workers = checked_integer("workers", workers, 0)
     if workers == 0:
+        if ray_address is not None:
+            raise NeuroctlError(f"ray_address {ray_address!r} has no effect without workers")
         yield from (play_shard(shard, player) for shard, player in jobs)
         return
-    yield from _play_on_ray(jobs, workers)
+    if not jobs:
+        return
+    with cluster(workers, ray_address), Workers(min(workers, len(jobs)), _play) as crew:
+        yield from map(_owned, crew.answers((shard, crew.share(player)) for shard, player in jobs))
+    if crew.faults:
+        told = ", ".join(f"{count} {fault}" for fault, count in sorted(crew.faults.items()))
+        warnings.warn(f"workers failed and their shards were played again: {told}", RuntimeWarning, stacklevel=2)
 
 
-def _play_on_ray(jobs: Sequence[tuple[Shard, Player]], workers: int) -> Iterator[ShardResult]:
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
+class _Pulse(Listener):
+    """Every step is a sign of life."""
 
-    started = not ray.is_initialized()
-    if started:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
-        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(play_shard)
-        shared = {id(player): ray.put(player) for player in {id(player): player for _, player in jobs}.values()}
-        for reference in [remote.remote(shard, shared[id(player)]) for shard, player in jobs]:
-            try:
-                result: ShardResult = ray.get(reference)
-            except ray.exceptions.RayTaskError as error:
-                cause = error.cause if isinstance(error.cause, NeuroctlError) else None
-                raise cause or NeuroctlError(f"a worker failed: {str(error).strip().splitlines()[-1]}") from None
-            except ray.exceptions.RayError as error:
-                raise NeuroctlError(f"a shard failed {RETRIES + 1} times: {type(error).__name__}") from None
-            yield _owned(result)
-    finally:
-        if started:
-            ray.shutdown()
+    def __init__(self, beat: Beat) -> None:
+        self._beat = beat
+
+    def on_step(self, step: Step) -> None:
+        self._beat()
 
 
-def _owned(result: ShardResult) -> ShardResult:
+def _play(shard: Shard, player: Player, beat: Beat) -> dict[str, Any]:
+    return asdict(play_shard(shard, player, [_Pulse(beat)]))
+
+
+def _owned(answer: dict[str, Any]) -> ShardResult:
     """Ray hands out read-only views of shared memory; copy them."""
-    final = {key: np.array(value) for key, value in result.final.items()}
-    return ShardResult(np.array(result.returns), np.array(result.lengths), final)
+    final = {key: np.array(value) for key, value in answer["final"].items()}
+    return ShardResult(np.array(answer["returns"]), np.array(answer["lengths"]), final)

@@ -109,6 +109,7 @@ def evaluate(
     episodes: int = 64,
     shifts: Sequence[str] = (),
     workers: int = 0,
+    ray_address: str | None = None,
     seed: int = 0,
     env_id: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
@@ -126,6 +127,7 @@ def evaluate(
         episodes: how many.
         shifts: `"name:severity"` stack.
         workers: Ray workers; 0 is this process.
+        ray_address: `HOST:PORT` of a Ray cluster's head, or `"auto"`; None starts workers on this machine.
         seed: root seed of the episodes.
         env_id: environment; the run's own when absent.
         env_kwargs: options that differ from the run's own.
@@ -143,7 +145,15 @@ def evaluate(
         players = [player]
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
     return evaluate_players(
-        players, env_id, kwargs, shifts, episodes=episodes, workers=workers, seed=seed, progress=progress
+        players,
+        env_id,
+        kwargs,
+        shifts,
+        episodes=episodes,
+        workers=workers,
+        ray_address=ray_address,
+        seed=seed,
+        progress=progress,
     )
 
 
@@ -156,13 +166,14 @@ def evaluate_players(
     episodes: int,
     seed: int = 0,
     workers: int = 0,
+    ray_address: str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """`evaluate`, for a player or the members of a population in memory."""
     jobs = [(s, player) for player in players for s in make_shards(env_id, env_kwargs, shifts, episodes, seed)]
     progress = progress or NoProgress()
     results = []
-    for (shard, _), result in zip(jobs, play_shards(jobs, workers), strict=True):
+    for (shard, _), result in zip(jobs, play_shards(jobs, workers, ray_address), strict=True):
         results.append(result)
         progress.advance(shard.count)
     keys = sorted({key for result in results for key in result.final})  # some are said of some episodes only

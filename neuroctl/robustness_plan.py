@@ -51,6 +51,7 @@ def robustness(
     *sources: Source,
     cache: str | Path = "runs/robustness/cache",
     workers: int = 0,
+    ray_address: str | None = None,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Matrix:
@@ -62,13 +63,14 @@ def robustness(
         sources: see `plan`.
         cache: folder of the results of shards.
         workers: Ray workers; 0 is this process. The result is the same.
+        ray_address: `HOST:PORT` of a Ray cluster's head, or `"auto"`; None starts workers on this machine.
         progress: told of finished episodes.
         choices: further arguments of `plan`: shifts, severities, episodes, seed, env_id, env_kwargs, checkpoint.
 
     Raises:
         NeuroctlError: something asked for does not exist or does not fit, or runs of several environments.
     """
-    return plan(*sources, **choices).play(cache, workers, progress)
+    return plan(*sources, **choices).play(cache, workers, ray_address, progress)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,13 @@ class Plan:
         asked = [(entrant, condition) for entrant in self.entrants for condition in conditions]
         return asked + [(entrant, CLEAN) for entrant in self.references]
 
-    def play(self, cache: str | Path, workers: int = 0, progress: Progress | None = None) -> Matrix:
+    def play(
+        self,
+        cache: str | Path,
+        workers: int = 0,
+        ray_address: str | None = None,
+        progress: Progress | None = None,
+    ) -> Matrix:
         """Play what the cache does not hold; see `robustness`."""
         asked = self._asked()
         stacks = [self._shards(condition) for _, condition in asked]
@@ -118,7 +126,7 @@ class Plan:
             for shard in shards
         ]
         progress, results = progress or NoProgress(), []
-        for (shard, _), result in zip(jobs, ShardCache(cache).play(jobs, workers), strict=True):
+        for (shard, _), result in zip(jobs, ShardCache(cache).play(jobs, workers, ray_address), strict=True):
             results.append(result)
             progress.advance(shard.count)
         cells, place = [], 0

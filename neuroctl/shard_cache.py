@@ -71,11 +71,14 @@ class ShardCache:
         request = self._request(shard, player)
         atomic_write(path, json.dumps({"sha256": _digest(content), "result": content, "request": request}))
 
-    def play(self, jobs: Sequence[tuple[Shard, Player]], workers: int = 0) -> Iterator[ShardResult]:
+    def play(
+        self, jobs: Sequence[tuple[Shard, Player]], workers: int = 0, ray_address: str | None = None
+    ) -> Iterator[ShardResult]:
         """What `play_shards` returns, of which only what is missing is played, and kept as it comes."""
         full = [(_full(shard), player) for shard, player in jobs]
         known = [self.get(*job) if self._identity(job[1]) is not None else None for job in full]
-        played = play_shards([job for job, result in zip(full, known, strict=True) if result is None], workers)
+        missing = [job for job, result in zip(full, known, strict=True) if result is None]
+        played = play_shards(missing, workers, ray_address)
         for (shard, player), job, found in zip(jobs, full, known, strict=True):
             result = found
             if result is None:

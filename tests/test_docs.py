@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +173,12 @@ def test_the_readme_names_programs_and_presets_that_exist():
 @pytest.mark.parametrize("name", sorted(cli.PROGRAMS))
 def test_every_program_can_be_started_as_a_file(name):
     assert os.path.exists(ROOT / "launch" / f"{name}.py")
+
+
+def test_work_of_ones_own_runs_on_the_workers(tmp_path):
+    [(_, code)] = [block for block in blocks(ROOT / "docs/distributed.md") if block[0] == "python"]
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    result = subprocess.run([sys.executable, "-P", script], capture_output=True, text=True, timeout=100, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "[0.0, 3.0, 6.0, 9.0, 12.0]\n"

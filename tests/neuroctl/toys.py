@@ -324,3 +324,28 @@ def record_points(folder: Path, episodes: int, slow_s: float = 0.0) -> None:
     from neuroctl.rollouts import record
 
     record("expert", folder, episodes=episodes, seed=7, env_id=POINT, env_kwargs={"slow_s": slow_s}, width=4)
+
+
+def answer_with_faults(number: int, plan: Mapping[str, Sequence[str]], folder: str, beat: Any) -> dict[str, Any]:
+    """A number squared; try k of number n goes wrong as `plan[str(n)][k]` says. `folder` counts the tries."""
+    attempt = 0
+    while True:
+        try:
+            Path(folder, f"{number}-{attempt}").touch(exist_ok=False)
+            break
+        except FileExistsError:
+            attempt += 1
+    beat()
+    faults = plan.get(str(number), ())
+    fault = faults[attempt] if attempt < len(faults) else ""
+    if fault == "died":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif fault == "hung":
+        time.sleep(1000)
+    elif fault == "raised":
+        raise RuntimeError(f"a bug\nin {number}")
+    elif fault == "mistake":
+        raise NeuroctlError("the robot is on fire")
+    return {"number": number, "square": np.array([float(number) ** 2])}

@@ -1,0 +1,269 @@
+"""Workers that answer requests, in the order of the requests; one that fails is replaced, its request asked again.
+
+A request must be idempotent: whoever answers it, and however often, the answer is the same. Then nothing that happens
+to a worker changes a result, and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from .checks import shown
+from .errors import NeuroctlError
+from .run import tree_hash
+from .versions import versions
+
+RETRIES = 3
+"""How often a request is asked again before it is given up."""
+PATIENCE_S = 120.0
+"""Time without a sign of life after which a worker counts as hung."""
+START_S = 120.0
+"""Time that a worker may take to start; it takes seconds."""
+PULSE_S = 2.0
+"""Between two looks at the workers."""
+DEPTH = 2
+"""Requests at a worker: one in work, and one that is there when it ends."""
+WINDOW = 4
+"""Requests for each worker, in work or answered before their turn, beyond which `answers` asks no more."""
+SAME = ("neuroctl", "numpy", "torch", "mujoco", "gymnasium", "numba")
+"""Packages whose versions must be equal everywhere."""
+
+Beat = Callable[[], None]
+"""Called now and then by an answer in progress: a sign of life."""
+
+
+class WorkerError(NeuroctlError):
+    """A request failed on every try."""
+
+
+class Worker:
+    """What lives in a worker process.
+
+    Args:
+        answer: `answer(*request, beat)`, a nest of dicts, lists, numbers and arrays.
+        expected: versions of packages where the requests come from.
+    """
+
+    def __init__(self, answer: Callable[..., Any], expected: dict[str, str]) -> None:
+        self._answer, self._expected, self._beats = answer, expected, 0
+
+    def work(self, *request: Any) -> tuple[Any, str]:
+        """The answer to a request, and its checksum.
+
+        Raises:
+            NeuroctlError: the packages here are of other versions.
+        """
+        here = versions()
+        other = [
+            f"{name} {here[name]} (there {there})" for name, there in self._expected.items() if here[name] != there
+        ]
+        if other:
+            raise NeuroctlError(f"a worker of the cluster has {', '.join(other)}; install the same versions everywhere")
+        self._beat()
+        result = self._answer(*request, beat=self._beat)
+        return result, tree_hash(result)
+
+    def beats(self) -> int:
+        """Signs of life so far; answered while `work` goes on."""
+        return self._beats
+
+    def _beat(self) -> None:
+        self._beats += 1
+
+
+@dataclass
+class _Job:
+    """A request and what became of it."""
+
+    number: int
+    request: tuple[Any, ...]
+    failures: list[str] = field(default_factory=list)
+
+
+class _Slot:
+    """A worker, what it was asked, and when it last showed a sign of life."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.jobs: deque[tuple[_Job, Any]] = deque()
+        self.pulse: Any = None
+        self.beats = -1
+        self.alive_at = time.monotonic()
+
+    def ask(self, job: _Job) -> None:
+        """Give it a request."""
+        if not self.jobs:
+            self.alive_at = time.monotonic()
+        self.jobs.append((job, self.actor.work.remote(*job.request)))
+
+
+class Workers:
+    """Ray actors in a cluster that is connected; a context manager, at whose end none of them is left.
+
+    Args:
+        count: how many, one CPU each.
+        answer: see `Worker`; importable in the workers, or small enough to be sent.
+        patience_s: time without a sign of life after which a worker is replaced.
+
+    Attributes:
+        faults: how often workers died, hung, raised, or answered with a wrong checksum.
+    """
+
+    def __init__(self, count: int, answer: Callable[..., Any], *, patience_s: float = PATIENCE_S) -> None:
+        self._ray: Any = importlib.import_module("ray")
+        self._patience_s = patience_s
+        here = versions()
+        self._arguments = answer, {name: here[name] for name in SAME}
+        self._remote = self._ray.remote(num_cpus=1, max_restarts=0, concurrency_groups={"pulse": 1})(Worker)
+        self._slots = [self._start() for _ in range(count)]
+        self._waiting: deque[_Job] = deque()
+        self._answers: dict[int, Any] = {}
+        self._shared: dict[int, tuple[Any, Any]] = {}
+        self._asked = self._taken = 0
+        self._looked_at = time.monotonic()
+        self.faults: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for slot in self._slots:
+            self._ray.kill(slot.actor)
+        self._slots.clear()
+
+    def share(self, value: Any) -> Any:
+        """What stands for `value` in requests: it is sent once, however many requests hold it."""
+        if id(value) not in self._shared:
+            self._shared[id(value)] = (value, self._ray.put(value))
+        return self._shared[id(value)][1]
+
+    def forget(self, value: Any) -> None:
+        """`value` is in no request any more."""
+        self._shared.pop(id(value), None)
+
+    def ask(self, *request: Any) -> None:
+        """Add a request."""
+        self._waiting.append(_Job(self._asked, request))
+        self._asked += 1
+        self._hand_out()
+
+    def take(self) -> Any:
+        """The answer to the oldest request that was not taken yet.
+
+        Raises:
+            NeuroctlError: what the answer raised, when it was one of these.
+            WorkerError: the request failed on every try.
+        """
+        while self._taken not in self._answers:
+            self._hand_out()
+            self._settle_one()
+            self._look_after()
+        self._taken += 1
+        return self._answers.pop(self._taken - 1)
+
+    def answers(self, requests: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """The answer to each request, in their order; few are held at a time."""
+        source = iter(requests)
+        more = True
+        while more or self._asked > self._taken:
+            while more and self._asked - self._taken < WINDOW * len(self._slots):
+                request = next(source, None)
+                if request is None:
+                    more = False
+                else:
+                    self.ask(*request)
+            if self._asked > self._taken:
+                yield self.take()
+
+    # -- workers -----------------------------------------------------------------------------------------------
+
+    def _start(self) -> _Slot:
+        return _Slot(self._remote.remote(*self._arguments))
+
+    def _hand_out(self) -> None:
+        """Give waiting requests to those who have the fewest."""
+        while self._waiting:
+            slot = min(self._slots, key=lambda slot: len(slot.jobs))
+            if len(slot.jobs) >= DEPTH:
+                return
+            slot.ask(self._waiting.popleft())
+
+    def _settle_one(self) -> None:
+        """Wait a while for an answer, and keep it if it is sound."""
+        heads = {slot.jobs[0][1]: slot for slot in self._slots if slot.jobs}
+        ready, _ = self._ray.wait(list(heads), num_returns=1, timeout=PULSE_S)
+        for reference in ready:
+            slot = heads[reference]
+            try:
+                result, checksum = self._ray.get(reference)
+            except self._ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, NeuroctlError):
+                    raise error.cause from None
+                self._raised(slot, shown(error.cause))
+            except self._ray.exceptions.RayError as error:
+                self._replace(slot, "died", type(error).__name__)
+            else:
+                job, _ = slot.jobs.popleft()
+                slot.alive_at = time.monotonic()
+                if tree_hash(result) == checksum:
+                    self._answers[job.number] = result
+                else:
+                    self._failed(job, "damaged", "its answer was damaged")
+
+    def _look_after(self) -> None:
+        """Ask everybody for a sign of life now and then, and replace who gave none for too long."""
+        now = time.monotonic()
+        if now - self._looked_at < PULSE_S:
+            return
+        self._looked_at = now
+        for slot in self._slots:
+            if not slot.jobs:
+                continue
+            if slot.pulse is None:
+                slot.pulse = slot.actor.beats.options(concurrency_group="pulse").remote()
+            ready, _ = self._ray.wait([slot.pulse], timeout=0)
+            if ready:
+                self._read_pulse(slot, now)
+        for slot in [slot for slot in self._slots if slot.jobs]:
+            patience_s = self._patience_s if slot.beats >= 0 else max(self._patience_s, START_S)
+            if now - slot.alive_at > patience_s:
+                self._replace(slot, "hung", f"no sign of life for {patience_s:g} s")
+
+    def _read_pulse(self, slot: _Slot, now: float) -> None:
+        try:
+            beats = self._ray.get(slot.pulse)
+        except self._ray.exceptions.RayError:
+            return  # it died, which its request will tell
+        slot.pulse = None
+        if beats != slot.beats:
+            slot.beats, slot.alive_at = beats, now
+
+    def _raised(self, slot: _Slot, message: str) -> None:
+        """A request ended in an exception; the worker goes on."""
+        job, _ = slot.jobs.popleft()
+        slot.alive_at = time.monotonic()
+        self._failed(job, "raised", message)
+
+    def _replace(self, slot: _Slot, fault: str, message: str) -> None:
+        """Start another worker; its request failed, those behind it did not even begin."""
+        self._ray.kill(slot.actor)
+        (job, _), *others = slot.jobs
+        self._waiting.extendleft(reversed([other for other, _ in others]))
+        self._slots[self._slots.index(slot)] = self._start()
+        self._failed(job, fault, message)
+
+    def _failed(self, job: _Job, fault: str, message: str) -> None:
+        self.faults[fault] += 1
+        job.failures.append(message)
+        if len(job.failures) > RETRIES:
+            told = ", ".join(dict.fromkeys(job.failures))
+            raise WorkerError(f"request {job.number} failed {len(job.failures)} times: {told}") from None
+        self._waiting.appendleft(job)

@@ -1,0 +1,80 @@
+"""Clusters at an address: two nodes on this machine, and addresses that lead nowhere."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from neuroctl import cluster as cluster_module
+from neuroctl.cluster import cluster
+from neuroctl.errors import NeuroctlError
+
+
+@pytest.mark.parametrize("address", ["here", "ray://here:1", ":80", "http://here:80", "here:port", ""])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(NeuroctlError, match=r"ray_address is '.*'; allowed: auto, or HOST:PORT of a cluster's head"):
+        cluster(1, address).__enter__()
+
+
+def test_an_address_where_nothing_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        for listening in (False, True):  # nobody there, then somebody who says nothing
+            if listening:
+                silent.listen()
+            with pytest.raises(NeuroctlError, match=rf"no Ray cluster answers at 127.0.0.1:{port}: "):
+                cluster(1, f"127.0.0.1:{port}").__enter__()
+    with pytest.raises(NeuroctlError, match=r"no Ray cluster answers at 127.0.0.1:99999: "):
+        cluster(1, "127.0.0.1:99999").__enter__()
+
+
+def test_a_server_of_another_kind_is_refused() -> None:
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(NeuroctlError, match=f"what answers at {address} is no Ray cluster"):
+            cluster(1, address).__enter__()
+        thread.join()
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_more_workers_than_the_cluster_has_cpus_are_refused() -> None:
+    with pytest.raises(NeuroctlError, match="workers is 3; the Ray cluster has 2 CPUs"):
+        cluster(3).__enter__()
+
+
+def test_two_nodes_of_a_cluster_give_the_same_bits(run_python: Any) -> None:
+    code = """
+import os
+os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+from ray.cluster_utils import Cluster
+nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+nodes.add_node(num_cpus=1)
+from neuroctl import evaluate
+from neuroctl.errors import NeuroctlError
+one = dict(env_id="toys/Point-v0", episodes=40)
+here = evaluate("random", **one)
+there = evaluate("random", **one, workers=2, ray_address=nodes.address)
+assert here.returns.tobytes() == there.returns.tobytes()
+try:
+    evaluate("random", **one, workers=3, ray_address=nodes.address)
+except NeuroctlError as error:
+    assert str(error) == "workers is 3; the Ray cluster has 2 CPUs", error
+else:
+    raise AssertionError
+nodes.shutdown()
+"""
+    result = run_python("-c", code)
+    assert result.returncode == 0, result.stderr[-2000:]
