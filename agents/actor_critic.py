@@ -10,25 +10,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuroctl.contracts import Agent, Info, Observation, Spaces
+from neuroctl import contracts
+from neuroctl.contracts import Info, Observation, RolloutAgent, Spaces
 from neuroctl.errors import NeuroctlError, NonFiniteError
-from neuroctl.normaliser import Normaliser
 from neuroctl.policy import map_state
 from neuroctl.streams import pack_generator, stream, unpack_generator
 
 from .actor_critic_config import ActorCriticConfig
+from .cells.cell import State
 from .encoders import StateEncoder
 from .heads import ContinuousHead
 from .learners.gradient_rule import GradientRule
 from .learners.returns import Targets, generalised_advantages, vtrace
 from .learners.rules import make_rule
 from .policies import make_policy
-from .rollout import Rollout
+from .return_scale import STD_FLOOR, ReturnScale
+from .rollout import FIELDS, Rollout
 
-STD_FLOOR = 1e-8
 
-
-class ActorCriticAgent(Agent):
+class ActorCriticAgent(RolloutAgent):
     """Policy and critic on one recurrent cell, trained on rollouts of B rows.
 
     The gradient of everything above the cell is exact, that of the cell is the gradient rule's, and that of the encoder
@@ -117,7 +117,7 @@ class ActorCriticAgent(Agent):
             next_value[cut] = self._value(info["final_obs"], np.zeros_like(cut))[cut]
         self._next_obs, self._done = np.array(next_obs), terminated | truncated
         self._rollout.add(
-            reward=self._shaped(reward, self._done),
+            reward=reward,
             next_value=next_value,
             terminated=terminated,
             truncated=cut,
@@ -130,8 +130,9 @@ class ActorCriticAgent(Agent):
         return self._array(self.critic(y)[:, 0])
 
     def _shaped(self, reward: NDArray[np.float64], done: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Rewards `[T, B]` as they are learned from; `done` where an episode ended."""
         if self.config.rewards == "normalise":
-            reward = self._rewards.scaled(reward, done)
+            reward = np.stack([self._rewards.scaled(*step) for step in zip(reward, done, strict=True)])
         elif self.config.rewards == "clip":
             reward = np.clip(reward, -1, 1)
         return reward.astype(np.float32)
@@ -146,24 +147,69 @@ class ActorCriticAgent(Agent):
         """Learn when the rollout is full; metrics, means over its updates."""
         if len(self._rollout) < self.config.rollout_length:
             return {}
-        steps = {name: self._tensor(array) for name, array in self._rollout.arrays().items()}
-        steps |= {"continues": ~(steps["terminated"] | steps["truncated"]), "next_value": self._next_values(steps)}
+        return self._update(self.take_rollout(), self._state)
+
+    @property
+    def rollout_length(self) -> int:
+        """T."""
+        return self.config.rollout_length
+
+    @torch.no_grad()
+    def take_rollout(self) -> contracts.Rollout:
+        """See `RolloutAgent.take_rollout`.
+
+        Its steps are by the names of `FIELDS`; after the last come an observation, whether that begins an episode
+        (`first`), and the critic's word on it (`value`).
+        """
+        value = self._value(self._next_obs, self._done)
+        taken = {"steps": self._rollout.arrays(), "after": {"obs": self._next_obs, "first": self._done, "value": value}}
+        self._rollout.clear()
+        return taken
+
+    def learn(self, rollout: contracts.Rollout) -> dict[str, float]:
+        """See `RolloutAgent.learn`.
+
+        Recurrent states and sensitivities are the learner's own, formed from the observations with its parameters of
+        then. V-trace corrects for older weights, with values of the critic of now; of PPO the ratio does, and its
+        advantages are those of the weights that acted.
+        """
+        recomputed = self._recomputed(rollout)
+        return self._update(recomputed if self.config.objective == "vtrace" else rollout, self._state)
+
+    @torch.no_grad()
+    def _recomputed(self, rollout: contracts.Rollout) -> contracts.Rollout:
+        """The rollout with the values of the critic of now, on the states of now, which go on to its end."""
+        steps, after = rollout["steps"], rollout["after"]
+        features = self.policy.encoder(self._tensor(steps["obs"]))
+        y, self._state = self.policy.cell.unroll(features, self._entering, self._tensor(steps["first"]))
+        value = self._value(after["obs"], after["first"])
+        return {
+            "steps": {**steps, "value": self._array(self.critic(y)[..., 0])},
+            "after": {**after, "value": value},
+        }
+
+    def _update(self, rollout: contracts.Rollout, last: State) -> dict[str, float]:
+        """Learn from a rollout that ends in the states `last`."""
+        taken = rollout["steps"]
+        done = taken["terminated"] | taken["truncated"]
+        steps = {name: self._tensor(taken[name]) for name in FIELDS if name != "reward"}
+        steps["reward"] = self._tensor(self._shaped(taken["reward"], done))
+        steps |= {"continues": self._tensor(~done), "next_value": self._next_values(steps, rollout["after"]["value"])}
         if self.config.objective == "ppo":
             steps |= self._generalised(steps)
         self._set_learning_rate()
         updates = [self._learn(steps, rows) for rows in self._parts(steps)]
         self._rule.advance()
         self.updates += 1
-        self._entering = map_state(Tensor.detach, self._state)
+        self._entering = map_state(Tensor.detach, last)
         if isinstance(self.policy.encoder, StateEncoder):
             self.policy.encoder.normaliser.update(steps["obs"])
-        self._rollout.clear()
         return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
 
     @torch.no_grad()
-    def _next_values(self, steps: dict[str, Tensor]) -> Tensor:
-        """The critic's word, when it acted, on the observation after each step: 0 after an end, see `Rollout`."""
-        following = torch.cat((steps["value"][1:], self._tensor(self._value(self._next_obs, self._done))[None]))
+    def _next_values(self, steps: dict[str, Tensor], last_value: NDArray[np.float32]) -> Tensor:
+        """The critic's word on the observation after each step: 0 after an end, see `Rollout`."""
+        following = torch.cat((steps["value"][1:], self._tensor(last_value)[None]))
         cut = torch.where(steps["truncated"], steps["next_value"], torch.zeros_like(following))
         return torch.where(steps["terminated"] | steps["truncated"], cut, following)
 
@@ -288,41 +334,28 @@ class ActorCriticAgent(Agent):
         self._noise = unpack_generator(rows["noise"])
         self._rule.load_state_dict(rows["rule"])
 
+    def acting_weights(self) -> dict[str, Any]:
+        """See `RolloutAgent.acting_weights`: policy with normaliser, and critic, on the CPU."""
+        parts = {"policy": self.policy, "critic": self.critic}
+        return {
+            name: {k: v.detach().cpu().clone() for k, v in part.state_dict().items()} for name, part in parts.items()
+        }
+
+    def load_acting_weights(self, weights: Mapping[str, Any]) -> None:
+        """Put back what `acting_weights` returned."""
+        self.load_policy(weights)
+
+    def rows_state(self) -> dict[str, Any]:
+        """See `RolloutAgent.rows_state`: recurrent states, and the stream of actions."""
+        return {"state": self._state, "noise": pack_generator(self._noise)}
+
+    def load_rows_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `rows_state` returned, between rollouts."""
+        self._state = map_state(lambda part: part.to(self.device), state["state"])
+        self._noise = unpack_generator(state["noise"])
+        self._rollout.clear()
+
     def load_policy(self, state: Mapping[str, Any]) -> None:
         """Start from the policy and critic of another agent."""
         self.policy.load_state_dict(state["policy"])
         self.critic.load_state_dict(state["critic"])
-
-
-class ReturnScale:
-    """Divides rewards by the standard deviation of the discounted returns of all rows so far, running backwards.
-
-    As `NormalizeReward` of Gymnasium, with moments over all rows and steps since the beginning.
-    """
-
-    def __init__(self, discount: float) -> None:
-        self._discount, self._moments = discount, Normaliser((1,))
-        self._returns = np.zeros(0)
-
-    def begin(self, num_envs: int) -> None:
-        """New episodes; the moments stay."""
-        self._returns = np.zeros(num_envs)
-
-    def scaled(self, reward: NDArray[np.float64], done: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The rewards `[B]` of a step, scaled by the moments that include it."""
-        self._returns = self._discount * self._returns + reward
-        self._moments.update(torch.from_numpy(self._returns[:, None]))
-        self._returns[done] = 0.0
-        variance = self._moments.variance.item() if self._moments.count > 1 else 1.0
-        scaled: NDArray[np.float64] = reward / np.sqrt(variance + STD_FLOOR)
-        return scaled
-
-    def state_dict(self) -> dict[str, Any]:
-        """Moments and returns of the rows."""
-        moments = {name: value.clone() for name, value in self._moments.state_dict().items()}
-        return {"moments": moments, "returns": self._returns.copy()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state_dict` returned."""
-        self._moments.load_state_dict(state["moments"])
-        self._returns = state["returns"].copy()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neuroctl.checks import is_number, shown
 from neuroctl.contracts import Agent, Info, Observation, Spaces
 from neuroctl.errors import NeuroctlError
-from neuroctl.training import check_device
+from neuroctl.training_checks import check_device
 
 from .spiking.controller import Encoder, Network, SpikingController
 from .spiking.decoders import LowPass

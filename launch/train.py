@@ -31,6 +31,10 @@ class Arguments:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     out: Path | None = None
     """Run folder; runs/<preset>/<timestamp>-s<seed> when absent."""
+    workers: int = 0
+    """Ray workers that collect rollouts, with weight_lag; 0 is this process. The result is the same."""
+    ray_address: str | None = None
+    """HOST:PORT of a Ray cluster's head, or auto; workers run on this machine when absent."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class ResumeArguments:
 
     resume: Path
     """Run folder."""
+    workers: int = 0
+    """Ray workers that collect rollouts, with weight_lag; 0 is this process. The result is the same."""
+    ray_address: str | None = None
+    """HOST:PORT of a Ray cluster's head, or auto; workers run on this machine when absent."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,13 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if any(a.partition("=")[0] == "--resume" for a in arguments):
         options = parse(ResumeArguments, arguments, "train")
-        return _train(None, resume=options.resume)
+        return _train(None, options, resume=options.resume)
     if not arguments or arguments[0].startswith("-"):
         raise NeuroctlError(f"the first argument must be a preset ({presets}) or --resume RUN")
     preset, *rest = arguments
     default = registry.presets.load(preset)()
     parsed = parse(Arguments, rest, f"train {preset}", Arguments(default))
-    return _train(_with_rule_options(parsed.config, default), out=parsed.out)
+    return _train(_with_rule_options(parsed.config, default), parsed, out=parsed.out)
 
 
 def _with_rule_options(config: TrainConfig, default: TrainConfig) -> TrainConfig:
@@ -70,11 +78,24 @@ def _with_rule_options(config: TrainConfig, default: TrainConfig) -> TrainConfig
     return replace(config, agent=replace(agent, rule_options=over_preset(preset, agent.rule, given)))
 
 
-def _train(config: TrainConfig | None, *, resume: Path | None = None, out: Path | None = None) -> int:
+def _train(
+    config: TrainConfig | None,
+    options: Arguments | ResumeArguments,
+    *,
+    resume: Path | None = None,
+    out: Path | None = None,
+) -> int:
     from neuroctl.training import TrainingInterruptedError, train
 
     try:
-        finished = train(config, resume=resume, out=out, progress=shown)
+        finished = train(
+            config,
+            resume=resume,
+            out=out,
+            progress=shown,
+            workers=options.workers,
+            ray_address=options.ray_address,
+        )
     except TrainingInterruptedError as error:
         sys.stderr.write(f"{error}\n")
         return 130

@@ -94,6 +94,9 @@ class TrainConfig:
     """Threads of the learner; recorded, because sums differ in the last bits between thread counts."""
     device: str = "cpu"
     """Torch device of the learner."""
+    weight_lag: int | None = None
+    """Collect rollouts in shards of 16 rows, on as many workers as are given, with weights that are so many updates
+    old; when absent, all rows act in one loop with those of now."""
     warm_start: Path | None = None
     """A run whose policy parameters this run starts from."""
 
@@ -109,6 +112,8 @@ class TrainConfig:
                 checked_integer(name, getattr(self, name), 1)
         checked_integer("seed", self.seed, 0, 2**63 - 1)
         checked_integer("evaluate_every", self.evaluate_every, 0)
+        if self.weight_lag is not None:
+            checked_integer("weight_lag", self.weight_lag, 0)
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

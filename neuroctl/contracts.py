@@ -7,6 +7,7 @@ first observation of an episode.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from .recording import Recording
 
@@ -131,6 +132,43 @@ class Agent(ABC):
     def add_data(self, recording: Recording) -> None:
         """Learn from the episodes of `recording` too; offline learners only."""
         raise TypeError(f"{type(self).__name__} does not learn from recordings")
+
+
+Rollout = Mapping[str, Mapping[str, NDArray[Any]]]
+"""Arrays by name: `"steps"` `[T, B, ...]`, and `"after"` the last of them `[B, ...]`."""
+
+
+class RolloutAgent(Agent):
+    """An agent that learns from rollouts, which others like it may collect with weights that are some updates old."""
+
+    @property
+    @abstractmethod
+    def rollout_length(self) -> int:
+        """T, steps of a rollout."""
+
+    @abstractmethod
+    def take_rollout(self) -> Rollout:
+        """The T steps since the last rollout."""
+
+    @abstractmethod
+    def learn(self, rollout: Rollout) -> dict[str, float]:
+        """Learn from a rollout of all rows that was collected elsewhere, with weights that may be older; metrics."""
+
+    @abstractmethod
+    def acting_weights(self) -> dict[str, Any]:
+        """Of what was learned, what acting needs."""
+
+    @abstractmethod
+    def load_acting_weights(self, weights: Mapping[str, Any]) -> None:
+        """Put back what `acting_weights` returned."""
+
+    @abstractmethod
+    def rows_state(self) -> dict[str, Any]:
+        """What the rows that act go on from, between rollouts: recurrent states, random streams."""
+
+    @abstractmethod
+    def load_rows_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what `rows_state` returned."""
 
 
 @dataclass(frozen=True)

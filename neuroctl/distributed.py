@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +13,7 @@ from .cluster import cluster
 from .contracts import Listener, Step
 from .errors import NeuroctlError
 from .rollouts import Player, Shard, ShardResult, play_shard
-from .workers import Beat, Workers
+from .workers import Beat, Workers, tell_faults
 
 
 def play_shards(
@@ -43,9 +42,7 @@ def play_shards(
         return
     with cluster(workers, ray_address), Workers(min(workers, len(jobs)), _play) as crew:
         yield from map(_owned, crew.answers((shard, crew.share(player)) for shard, player in jobs))
-    if crew.faults:
-        told = ", ".join(f"{count} {fault}" for fault, count in sorted(crew.faults.items()))
-        warnings.warn(f"workers failed and their shards were played again: {told}", RuntimeWarning, stacklevel=2)
+    tell_faults(crew)
 
 
 class _Pulse(Listener):

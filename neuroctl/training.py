@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import threading
 from collections import deque
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from . import registry
-from .config import DemonstrationsConfig, TrainConfig
-from .contracts import Agent, Listener, Spaces
+from .config import TrainConfig
+from .contracts import Listener, RolloutAgent
 from .episode_metrics import EpisodeMetrics
 from .errors import NeuroctlError, NonFiniteError
 from .evaluation import evaluate_players
@@ -26,9 +25,12 @@ from .progress import NoProgress, Progress
 from .recording import Recording
 from .rollouts import Player, record_player, trained_players
 from .run import Run, environment_spaces, make_agent
+from .sharded_rollouts import ShardedRollouts, check_workers, collecting
 from .storage import atomic_write, only_writer
 from .streams import derive_seed
-from .vector import can_restore, expert_action, make_env, spaces_of
+from .training_checks import checked_agent, existing, load_policy
+from .vector import can_restore, make_env
+from .workers import InProcess, Workers
 
 EPISODES = 60
 """Demonstrations that are recorded when the configuration does not say."""
@@ -52,6 +54,8 @@ def train(
     out: str | Path | None = None,
     progress: MakeProgress | None = None,
     listeners: Sequence[Listener] = (),
+    workers: int = 0,
+    ray_address: str | None = None,
 ) -> Run:
     """Train an agent, or go on with a run that was stopped.
 
@@ -64,6 +68,9 @@ def train(
         out: folder of a new run; `runs/<preset>/<timestamp>-s<seed>` when absent.
         progress: makes progress displays.
         listeners: watch the loop of an agent that learns in it, from the step the run goes on from.
+        workers: Ray workers that collect the rollouts of a configuration with `weight_lag`; 0 is this process. The
+            result is the same.
+        ray_address: `HOST:PORT` of a Ray cluster's head, or `"auto"`; None starts workers on this machine.
 
     Raises:
         NeuroctlError: a mistake in the configuration.
@@ -74,18 +81,20 @@ def train(
         if config is not None or out is not None:
             raise NeuroctlError("a resumed run keeps its configuration and folder: give resume alone")
         run = Run(resume)
-        _check(run.config)
+        checked_agent(run.config)
+        check_workers(run.config, workers, ray_address, listeners)
     elif isinstance(config, TrainConfig):
-        agent = _check(config)
+        agent = checked_agent(config)
+        check_workers(config, workers, ray_address, listeners)
         if config.warm_start is not None:
-            _load_policy(agent, config.warm_start)
+            load_policy(agent, config.warm_start)
         config = _with_whole_paths(config)
         run = Run.create(config, None if out is None else Path(out))
     else:
         raise NeuroctlError(f"give a TrainConfig (registry.presets.load(NAME)()) or a run to resume, not {config!r}")
     try:
-        with only_writer(run.path, "trained"):
-            _Trainer(run, progress or _silent, listeners).go()
+        with only_writer(run.path, "trained"), collecting(run.config, workers, ray_address) as crew:
+            _Trainer(run, progress or _silent, listeners, crew).go()
     except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
         raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
     return run
@@ -98,91 +107,6 @@ def _with_whole_paths(config: TrainConfig) -> TrainConfig:
     return replace(config, demonstrations=demos, warm_start=source and source.resolve())
 
 
-def _check(config: TrainConfig) -> Agent:
-    """Refuse what cannot work before a run folder is made or written to; an untrained agent of the configuration."""
-    check_device(config.device)
-    offline = registry.agents.load(config.agent.name).offline
-    if offline and config.num_envs is not None:
-        raise NeuroctlError("num_envs has no effect with an agent that learns from recordings; leave it out")
-    if not offline and config.demonstrations != DemonstrationsConfig():
-        raise NeuroctlError("demonstrations have no effect with an agent that learns in the loop; leave them out")
-    if config.num_threads > (os.cpu_count() or 1):
-        raise NeuroctlError(f"num_threads is {config.num_threads}; this machine has {os.cpu_count()} cores")
-    spaces = environment_spaces(config)
-    make_env(config.env.id, 1, config.evaluation_kwargs()).close()
-    agent = make_agent(config, spaces)
-    if offline:
-        _check_demonstrations(config, spaces)
-    return agent
-
-
-def _check_demonstrations(config: TrainConfig, spaces: Spaces) -> None:
-    """Refuse a recording that does not fit, an expert that does not exist, and episodes that are too short."""
-    demos = config.demonstrations
-    longest = _check_recording(config, spaces) if demos.path is not None else None
-    if demos.path is None or demos.dagger_every:
-        env = make_env(config.env.id, 1, config.env.kwargs(), demos.shifts if demos.path is None else ())
-        try:
-            env.reset(seed=0)
-            expert_action(env)
-            longest = longest or getattr(env.unwrapped, "max_steps", None)
-        finally:
-            env.close()
-    burn_in = getattr(config.agent, "burn_in", None)
-    if longest is not None and burn_in is not None and burn_in >= longest:
-        raise NeuroctlError(f"agent.burn_in is {burn_in}; episodes to learn from have at most {longest} steps")
-
-
-def _load_policy(agent: Agent, source: Path) -> None:
-    """Start from the policy of the run `source`."""
-    _, trees = Run(source).checkpoints.load()
-    try:
-        agent.load_policy(trees["agent"])
-    except (RuntimeError, KeyError) as error:
-        detail = str(error).strip().splitlines()[-1].strip()
-        raise NeuroctlError(f"warm start from {source}: its policy does not fit this one: {detail}") from None
-
-
-def _existing(demos: DemonstrationsConfig) -> Recording:
-    """The recording at `demos.path`, or the part of it that is asked for."""
-    assert demos.path is not None
-    recording = Recording(demos.path)
-    return recording.head(len(recording) if demos.episodes is None else demos.episodes)
-
-
-def _check_recording(config: TrainConfig, spaces: Spaces) -> int:
-    """Refuse a recording of another environment, or of one that shows or does something else; its longest episode."""
-    demos = config.demonstrations
-    assert demos.path is not None
-    recording = _existing(demos)
-    if not len(recording):
-        raise NeuroctlError(f"{demos.path} holds no episodes")
-    info = recording.info
-    if info.env_id != config.env.id:
-        raise NeuroctlError(f"{demos.path} was recorded in {info.env_id}, not in {config.env.id}")
-    env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    recorded = spaces_of(env)
-    env.close()
-    for name in ("observation", "action"):
-        there, here = getattr(recorded, name), getattr(spaces, name)
-        if there != here:
-            raise NeuroctlError(f"{demos.path} was recorded with {name}s of {there}; the environment has {here}")
-    return max(int(entry["length"]) for entry in recording.index.values())
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not have.
-
-    Raises:
-        NeuroctlError: lists what there is.
-    """
-    import torch
-
-    known = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    if device not in known and not (device == "cuda" and len(known) > 1):
-        raise NeuroctlError(f"unknown device {device!r}; devices here: {', '.join(known)}")
-
-
 @contextlib.contextmanager
 def _silent(label: str, total: int, unit: str) -> Iterator[Progress]:
     yield NoProgress()
@@ -191,7 +115,10 @@ def _silent(label: str, total: int, unit: str) -> Iterator[Progress]:
 class _Trainer:
     """One call of `train`. Either `loop` drives an environment or the agent learns from `rounds` of recordings."""
 
-    def __init__(self, run: Run, progress: MakeProgress, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self, run: Run, progress: MakeProgress, listeners: Sequence[Listener], crew: Workers | InProcess | None
+    ) -> None:
+        self.crew = crew
         self.run, self.config, self.progress = run, run.config, progress
         self.episodes = EpisodeMetrics()
         self.listeners = [self.episodes, *listeners]
@@ -208,7 +135,8 @@ class _Trainer:
         offline = registry.agents.load(self.config.agent.name).offline
         self.rounds = [self._demonstrations()] if offline else []
         self.agent = make_agent(self.config, environment_spaces(self.config), self.rounds or None)
-        self.loop = None if offline else self._make_loop()
+        self.loop = None if offline or self.crew else self._make_loop()
+        self.rollouts = self._make_rollouts(self.crew) if self.crew else None
         step = 0
         if self.run.checkpoints.all():
             step, trees = self.run.checkpoints.load()
@@ -236,11 +164,17 @@ class _Trainer:
         loop.begin(self.config.seed)
         return loop
 
+    def _make_rollouts(self, crew: Workers | InProcess) -> ShardedRollouts:
+        assert isinstance(self.agent, RolloutAgent)
+        self.agent.learning = True
+        self.agent.begin(self.config.num_envs or NUM_ENVS, self.config.seed)
+        return ShardedRollouts(self.config, self.agent.acting_weights(), crew)
+
     def _demonstrations(self) -> Recording:
         demos = self.config.demonstrations
         if demos.path is None:
             return self._record(Player("expert"), "000-expert", demos.episodes or EPISODES, demos.shifts)
-        return _existing(demos)
+        return existing(demos)
 
     def _record(self, player: Player, name: str, episodes: int, shifts: tuple[str, ...]) -> Recording:
         """Record into the run folder; what an interrupted run recorded there is completed, with equal bits."""
@@ -274,7 +208,7 @@ class _Trainer:
 
     def _warm_start(self) -> None:
         if self.config.warm_start is not None:
-            _load_policy(self.agent, self.config.warm_start)
+            load_policy(self.agent, self.config.warm_start)
 
     def _restore(self, step: int, trees: dict[str, Any]) -> None:
         self.best = trees["trainer"]["best"]
@@ -285,6 +219,8 @@ class _Trainer:
             self.loop.load_state_dict(trees["loop"])
             self.episodes.load_state_dict(trees["episodes"])
             self._reseed(step)
+        if self.rollouts is not None:
+            self.rollouts.load_state_dict(trees["rollouts"])
         self.saved_step = step
 
     def _save(self, step: int, *, best: bool = False) -> None:
@@ -299,6 +235,8 @@ class _Trainer:
         trees = {"agent": self.agent.state_dict(), "trainer": trainer}
         if self.loop is not None:
             trees["loop"], trees["episodes"] = self.loop.state_dict(), self.episodes.state_dict()
+        if self.rollouts is not None:
+            trees["rollouts"] = self.rollouts.state_dict()
         self.run.checkpoints.save(step, trees, best=best)
         self.saved_step = step
         self._reseed(step)
@@ -326,7 +264,9 @@ class _Trainer:
                     self._stop(step)
 
     def _learn(self, step: int) -> int:
-        """One update or one step of the loop; the new step count."""
+        """One update, one step of the loop or one rollout; the new step count."""
+        if self.rollouts is not None:
+            return self._learn_rollout(step, self.rollouts)
         try:
             if self.loop is not None:
                 self.loop.step()
@@ -341,6 +281,23 @@ class _Trainer:
         except NonFiniteError as error:
             raise self._stopped(error, self.loop.write_dump() if self.loop else "") from None
         return step + 1
+
+    def _learn_rollout(self, step: int, rollouts: ShardedRollouts) -> int:
+        """Learn from a rollout; the new step count."""
+        agent = self.agent
+        assert isinstance(agent, RolloutAgent)
+        try:
+            rollout, ended = rollouts.take()
+            for t, figures in ended:
+                self.metrics.add(figures, step + t + 1)
+            step += agent.rollout_length
+            values = agent.learn(rollout)
+            self.recent.append(values)
+            self.metrics.add(values, step)
+        except NonFiniteError as error:
+            raise self._stopped(error) from None
+        rollouts.learned(agent.acting_weights())
+        return step
 
     def _stopped(self, error: NonFiniteError, dumped: str = "") -> NonFiniteError:
         """What went wrong, where the last updates (and steps) are written, and what is left."""

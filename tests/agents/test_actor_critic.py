@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from neuroctl.agents.actor_critic import ActorCriticAgent, ReturnScale
+from neuroctl.agents.actor_critic import ActorCriticAgent
 from neuroctl.agents.actor_critic_config import ActorCriticConfig
+from neuroctl.agents.return_scale import ReturnScale
 from neuroctl.contracts import Spaces
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.loop import ClosedLoop
@@ -39,6 +40,55 @@ def play(agent: ActorCriticAgent, steps: int, seed: int = 0, B: int = 3) -> list
         first = terminated | truncated
         said.append(agent.update())
     return said
+
+
+@pytest.mark.parametrize("gradient", ["rtrl", "bptt"])
+@pytest.mark.parametrize("options", [{}, {"objective": "ppo", "minibatches": 2}], ids=["vtrace", "ppo"])
+def test_a_rollout_that_was_collected_elsewhere_with_the_same_weights_teaches_the_same(
+    gradient: str, options: dict[str, Any]
+) -> None:
+    """The learner forms states and values itself; those of the one who acts differ in their last bits."""
+    spaces = Spaces(BOX, gym.spaces.Discrete(4))
+    both = [agent_of(spaces, gradient=gradient, rewards="normalise", **options) for _ in range(2)]
+    acting, learner = both
+    learner.begin(3, 0)
+    taken: list[Any] = []
+    update = acting._update
+
+    def keep(rollout: Any, last: Any) -> dict[str, float]:
+        taken.append(rollout)
+        return update(rollout, last)
+
+    acting._update = keep  # type: ignore[method-assign]
+    said = [line for line in play(acting, 20) if line]
+    for rollout, expected in zip(taken, said, strict=True):
+        assert learner.learn(rollout) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    for name, value in acting.policy.state_dict().items():
+        torch.testing.assert_close(learner.policy.state_dict()[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_v_trace_takes_values_of_now_and_ppo_those_that_acted() -> None:
+    spaces, seen = Spaces(BOX, gym.spaces.Discrete(4)), {}
+    for objective in ("vtrace", "ppo"):
+        agent = agent_of(spaces, objective=objective)
+        play(agent, 3)
+        agent.act(np.zeros((3, 3), np.float32), np.zeros(3, np.bool_))
+        agent.observe(np.zeros((3, 3), np.float32), np.zeros(3), np.zeros(3, np.bool_), np.zeros(3, np.bool_), {})
+        rollout = agent.take_rollout()
+        with torch.no_grad():
+            agent.critic.bias += 10.0
+        update = agent._update
+
+        def keep(rollout: Any, last: Any, objective: str = objective, update: Any = update) -> Any:
+            seen[objective] = rollout
+            return update(rollout, last)
+
+        agent._update = keep  # type: ignore[method-assign]
+        agent.learn(rollout)
+        moved = seen[objective]["steps"]["value"] - rollout["steps"]["value"]
+        np.testing.assert_allclose(moved, 10.0 if objective == "vtrace" else 0.0, atol=1e-4)
+        moved = seen[objective]["after"]["value"] - rollout["after"]["value"]
+        np.testing.assert_allclose(moved, 10.0 if objective == "vtrace" else 0.0, atol=1e-4)
 
 
 @pytest.mark.parametrize(

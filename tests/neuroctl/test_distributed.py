@@ -51,7 +51,7 @@ def test_a_worker_killed_in_the_middle_of_a_shard_is_replaced(tmp_path: Path) ->
     doom = tmp_path / "doom"
     here = play(linear_player(), 0, suicide=str(doom))  # there is no such file yet
     doom.touch()
-    with pytest.warns(RuntimeWarning, match="workers failed and their shards were played again: 1 died"):
+    with pytest.warns(RuntimeWarning, match="workers failed and their work was done again: 1 died"):
         assert bits(play(linear_player(), 2, suicide=str(doom))) == bits(here)
     assert not doom.exists(), "no worker was killed"
 

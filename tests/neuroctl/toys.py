@@ -196,6 +196,7 @@ class PointConfig(EnvConfig):
     id: str = POINT
     image: bool = False
     friction: float = 1.0
+    suicide: str = ""
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,24 @@ def preset() -> TrainConfig:
     return TrainConfig(env=PointConfig(), agent=LinearConfig(), preset="toy")
 
 
+def actor_critic_preset() -> TrainConfig:
+    """The experiment `toy-actor-critic`: two shards of rows, rollouts of 4 steps."""
+    from neuroctl.agents.actor_critic_config import ActorCriticConfig
+
+    agent = ActorCriticConfig(hidden_size=6, features=5, rollout_length=4, learning_rate=1e-2, rewards="normalise")
+    return TrainConfig(
+        env=PointConfig(),
+        agent=agent,
+        preset="toy-actor-critic",
+        num_envs=32,
+        steps=24,
+        log_every=4,
+        checkpoint_every=8,
+        keep_checkpoints=9,
+        weight_lag=1,
+    )
+
+
 def linear_player(noise: float = 0.5, image: bool = False) -> Player:
     """The toy policy, with noise on its actions."""
     config = dataclasses.replace(preset(), agent=LinearConfig(noise=noise), env=PointConfig(image=image))
@@ -274,6 +293,7 @@ def register() -> None:
     gym.register(id=BLIND, entry_point=f"{__name__}:Blind")
     registry.agents.register("toy-linear", f"{__name__}:LinearAgent")
     registry.presets.register("toy", f"{__name__}:preset")
+    registry.presets.register("toy-actor-critic", f"{__name__}:actor_critic_preset")
 
 
 register()
