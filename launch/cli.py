@@ -15,6 +15,7 @@ PROGRAMS = {
     "train": "train an experiment, or resume a run",
     "evaluate": "return, length and success of a policy, clean or under shifts",
     "robustness": "policies under every distribution shift and severity: tables and figures",
+    "sweep": "search for good options of an experiment",
     "record": "record episodes that replay bit for bit",
     "replay": "verify a recording, compare a policy with it, make a video or a file for Rerun",
     "export": "a trained controller as an ONNX file, a recording as a Minari dataset",

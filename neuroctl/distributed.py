@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from .checks import checked_integer
-from .cluster import cluster
 from .contracts import Listener, Step
-from .errors import NeuroctlError
+from .crew import check_address, crew
 from .rollouts import Player, Shard, ShardResult, play_shard
-from .workers import Beat, Workers, tell_faults
+from .workers import Beat, Workers
 
 
 def play_shards(
@@ -33,16 +32,13 @@ def play_shards(
         NeuroctlError: `workers` is no integer >= 0, there is no cluster, or a shard failed on every try.
     """
     workers = checked_integer("workers", workers, 0)
-    if workers == 0:
-        if ray_address is not None:
-            raise NeuroctlError(f"ray_address {ray_address!r} has no effect without workers")
+    check_address(workers, ray_address)
+    if workers == 0 or not jobs:
         yield from (play_shard(shard, player) for shard, player in jobs)
         return
-    if not jobs:
-        return
-    with cluster(workers, ray_address), Workers(min(workers, len(jobs)), _play) as crew:
-        yield from map(_owned, crew.answers((shard, crew.share(player)) for shard, player in jobs))
-    tell_faults(crew)
+    with crew(min(workers, len(jobs)), _play, ray_address) as players:
+        assert isinstance(players, Workers)
+        yield from map(_owned, players.answers((shard, players.share(player)) for shard, player in jobs))
 
 
 class _Pulse(Listener):

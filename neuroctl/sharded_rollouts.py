@@ -12,9 +12,9 @@ import numpy as np
 
 from . import registry
 from .checks import checked_integer
-from .cluster import cluster
 from .config import TrainConfig
 from .contracts import Listener, Rollout, RolloutAgent
+from .crew import Crew, check_address, crew
 from .episode_metrics import EpisodeMetrics
 from .errors import NeuroctlError
 from .loop import ClosedLoop
@@ -22,7 +22,7 @@ from .rollouts import WIDTH, one_thread, shard_seed
 from .run import environment_spaces, make_agent
 from .streams import episode_seed
 from .vector import can_restore, make_env
-from .workers import Beat, InProcess, Workers, tell_faults
+from .workers import Beat
 
 Ended = tuple[int, dict[str, float]]
 """The step of a rollout in which an episode ended, and its figures."""
@@ -70,8 +70,7 @@ def check_workers(config: TrainConfig, workers: int, ray_address: str | None, li
         NeuroctlError: of the one that has no effect.
     """
     checked_integer("workers", workers, 0)
-    if workers == 0 and ray_address is not None:
-        raise NeuroctlError(f"ray_address {ray_address!r} has no effect without workers")
+    check_address(workers, ray_address)
     if config.weight_lag is None:
         if workers:
             raise NeuroctlError("workers collect rollouts with weights that are some updates old: give weight_lag too")
@@ -80,19 +79,14 @@ def check_workers(config: TrainConfig, workers: int, ray_address: str | None, li
 
 
 @contextlib.contextmanager
-def collecting(config: TrainConfig, workers: int, ray_address: str | None) -> Iterator[Workers | InProcess | None]:
+def collecting(config: TrainConfig, workers: int, ray_address: str | None) -> Iterator[Crew | None]:
     """Who collects the rollouts of a run; None without `weight_lag`."""
     if config.weight_lag is None:
         yield None
         return
-    num_envs = config.num_envs or WIDTH
-    collector = Collector(config, shard_width(num_envs))
-    if workers == 0:
-        yield InProcess(collector)
-        return
-    with cluster(workers, ray_address), Workers(min(workers, num_envs // shard_width(num_envs)), collector) as crew:
-        yield crew
-    tell_faults(crew)
+    rows = shard_width(num_envs := config.num_envs or WIDTH)
+    with crew(min(workers, num_envs // rows), Collector(config, rows), ray_address) as collectors:
+        yield collectors
 
 
 class Collector:
@@ -175,7 +169,7 @@ class ShardedRollouts:
         crew: who answers requests to a `Collector`.
     """
 
-    def __init__(self, config: TrainConfig, weights: Mapping[str, Any], crew: Workers | InProcess) -> None:
+    def __init__(self, config: TrainConfig, weights: Mapping[str, Any], crew: Crew) -> None:
         num_envs, lag = config.num_envs or WIDTH, config.weight_lag or 0
         self._lag, self._crew = lag, crew
         self._shards = num_envs // shard_width(num_envs)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from . import registry
+from .checks import checked_integer
 from .config import TrainConfig
 from .contracts import Listener, RolloutAgent
+from .crew import Crew
 from .episode_metrics import EpisodeMetrics
 from .errors import NeuroctlError, NonFiniteError
 from .evaluation import evaluate_players
@@ -30,7 +32,6 @@ from .storage import atomic_write, only_writer
 from .streams import derive_seed
 from .training_checks import checked_agent, existing, load_policy
 from .vector import can_restore, make_env
-from .workers import InProcess, Workers
 
 EPISODES = 60
 """Demonstrations that are recorded when the configuration does not say."""
@@ -56,6 +57,7 @@ def train(
     listeners: Sequence[Listener] = (),
     workers: int = 0,
     ray_address: str | None = None,
+    until: int | None = None,
 ) -> Run:
     """Train an agent, or go on with a run that was stopped.
 
@@ -71,6 +73,7 @@ def train(
         workers: Ray workers that collect the rollouts of a configuration with `weight_lag`; 0 is this process. The
             result is the same.
         ray_address: `HOST:PORT` of a Ray cluster's head, or `"auto"`; None starts workers on this machine.
+        until: stop after this step, a multiple of `checkpoint_every`; the run can be resumed.
 
     Raises:
         NeuroctlError: a mistake in the configuration.
@@ -92,9 +95,11 @@ def train(
         run = Run.create(config, None if out is None else Path(out))
     else:
         raise NeuroctlError(f"give a TrainConfig (registry.presets.load(NAME)()) or a run to resume, not {config!r}")
+    if until is not None and checked_integer("until", until, 1) % run.config.checkpoint_every:
+        raise NeuroctlError(f"until is {until}; allowed: multiples of checkpoint_every, {run.config.checkpoint_every}")
     try:
         with only_writer(run.path, "trained"), collecting(run.config, workers, ray_address) as crew:
-            _Trainer(run, progress or _silent, listeners, crew).go()
+            _Trainer(run, progress or _silent, listeners, crew, until).go()
     except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
         raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
     return run
@@ -116,9 +121,10 @@ class _Trainer:
     """One call of `train`. Either `loop` drives an environment or the agent learns from `rounds` of recordings."""
 
     def __init__(
-        self, run: Run, progress: MakeProgress, listeners: Sequence[Listener], crew: Workers | InProcess | None
+        self, run: Run, progress: MakeProgress, listeners: Sequence[Listener], crew: Crew | None, until: int | None
     ) -> None:
         self.crew = crew
+        self.last = run.config.steps if until is None else min(until, run.config.steps)
         self.run, self.config, self.progress = run, run.config, progress
         self.episodes = EpisodeMetrics()
         self.listeners = [self.episodes, *listeners]
@@ -164,7 +170,7 @@ class _Trainer:
         loop.begin(self.config.seed)
         return loop
 
-    def _make_rollouts(self, crew: Workers | InProcess) -> ShardedRollouts:
+    def _make_rollouts(self, crew: Crew) -> ShardedRollouts:
         assert isinstance(self.agent, RolloutAgent)
         self.agent.learning = True
         self.agent.begin(self.config.num_envs or NUM_ENVS, self.config.seed)
@@ -252,7 +258,7 @@ class _Trainer:
         with self.progress("training", self.config.steps, "steps") as progress, _interrupts() as interrupted:
             progress.advance(start)
             step = start
-            while step < self.config.steps:
+            while step < self.last:
                 self._collect(step)
                 step = self._learn(step)
                 best = self._report(step)

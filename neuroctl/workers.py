@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import time
-import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -76,42 +75,6 @@ class Worker:
 
     def _beat(self) -> None:
         self._beats += 1
-
-
-class InProcess:
-    """What `Workers` do, in this process: a request is answered when its answer is taken.
-
-    Args:
-        answer: see `Worker`.
-    """
-
-    def __init__(self, answer: Callable[..., Any]) -> None:
-        self._answer = answer
-        self._waiting: deque[tuple[Any, ...]] = deque()
-        self.faults: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._waiting.clear()
-
-    def share(self, value: Any) -> Any:
-        """The value."""
-        return value
-
-    def forget(self, value: Any) -> None:
-        """Nothing is kept of it."""
-
-    def ask(self, *request: Any) -> None:
-        """Add a request."""
-        self._waiting.append(request)
-
-    def take(self) -> Any:
-        """The answer to the oldest request that was not taken yet; raises what it raises."""
-        return self._answer(*self._waiting.popleft(), beat=lambda: None)
 
 
 @dataclass
@@ -304,10 +267,3 @@ class Workers:
             told = ", ".join(dict.fromkeys(job.failures))
             raise WorkerError(f"request {job.number} failed {len(job.failures)} times: {told}") from None
         self._waiting.appendleft(job)
-
-
-def tell_faults(crew: Workers) -> None:
-    """Warn if workers failed, and how often."""
-    if crew.faults:
-        told = ", ".join(f"{count} {fault}" for fault, count in sorted(crew.faults.items()))
-        warnings.warn(f"workers failed and their work was done again: {told}", RuntimeWarning, stacklevel=3)

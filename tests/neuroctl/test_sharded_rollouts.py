@@ -9,11 +9,11 @@ import pytest
 
 from neuroctl import sharded_rollouts, train, workers
 from neuroctl.config import TrainConfig
+from neuroctl.crew import InProcess
 from neuroctl.errors import NeuroctlError
 from neuroctl.metrics import TIME_FIELDS
 from neuroctl.run import Run, tree_hash
 from neuroctl.sharded_rollouts import Collector, ShardedRollouts, shard_width
-from neuroctl.workers import InProcess
 from tests.neuroctl import toys
 
 
