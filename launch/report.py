@@ -20,6 +20,8 @@ class Arguments:
     """Run folders."""
     out: Path | None = None
     """The page; report.html in the first run folder when absent."""
+    robustness: Path | None = None
+    """A folder that `neuroctl robustness` wrote: its figures are shown too."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(Arguments, argv, "report")
     from neuroctl.reporting import report
 
-    sys.stdout.write(f"report: {report(*options.runs, out=options.out)}\n")
+    sys.stdout.write(f"report: {report(*options.runs, out=options.out, robustness=options.robustness)}\n")
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import NeuroctlError
+from .errors import DamagedFileError, NeuroctlError
 from .run import Run, agent_with, environment_spaces
 from .storage import atomic_write, read_json
 from .versions import versions
@@ -26,16 +26,24 @@ td, th { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd }
 img, video { max-width: 100%; height: auto } pre { background: #f5f5f5; padding: .7rem; overflow-x: auto }
 """
 
+ROBUSTNESS_FIGURES = {
+    "severity": "score against severity for each shift",
+    "heat_map": "area by policy and shift",
+    "profiles": "share of episodes above each score",
+}
+"""Files of a robustness matrix, and what they show."""
 
-def report(*runs: str | Path, out: str | Path | None = None) -> Path:
+
+def report(*runs: str | Path, out: str | Path | None = None, robustness: str | Path | None = None) -> Path:
     """Write the page of one run, or a comparison of several.
 
     Args:
         runs: run folders.
         out: the page; `report.html` in the first run folder when absent.
+        robustness: folder that `neuroctl robustness` wrote, whose figures are shown too.
 
     Raises:
-        NeuroctlError: no run is given, or one does not exist.
+        NeuroctlError: no run is given, or one does not exist, or there is no robustness matrix in that folder.
     """
     if not runs:
         raise NeuroctlError("name at least one run folder")
@@ -46,6 +54,7 @@ def report(*runs: str | Path, out: str | Path | None = None) -> Path:
     sections = [
         ("Learning", _image(_learning_figure(opened, names), "training metrics against steps")),
         ("Closed loop", _evaluation_section(opened, names)),
+        ("Robustness", "" if robustness is None else _robustness_section(Path(robustness))),
         *((f"Connectivity of {n}", _connectivity_section(r)) for r, n in zip(opened, names, strict=True)),
         *((f"Video of {n}", _video_section(r)) for r, n in zip(opened, names, strict=True)),
         ("Reproduce", _commands(opened)),
@@ -82,7 +91,11 @@ def _new_figure(columns: int, height: float = 3.0) -> tuple[Any, Any]:
 def _image(figure: Any, description: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
-    data = base64.b64encode(buffer.getvalue()).decode()
+    return _embedded(buffer.getvalue(), description)
+
+
+def _embedded(png: bytes, description: str) -> str:
+    data = base64.b64encode(png).decode()
     return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">'
 
 
@@ -147,6 +160,35 @@ def _evaluation_row(name: str, condition: str, result: Mapping[str, Any]) -> tup
     success = f"{result['success_rate']:.1%}" if "success_rate" in result else ""
     mean = f"{result['return_mean']:.1f}"
     return name, condition, result["episodes"], f"{result['return_iqm']:.1f}", interval, mean, success
+
+
+def _robustness_section(folder: Path) -> str:
+    """What policies did under every shift and severity, from the files of `robustness_pages.write`."""
+    path = folder / "robustness.json"
+    if not path.is_file():
+        raise NeuroctlError(f"there is no robustness matrix in {folder}: neuroctl robustness writes one")
+    content = read_json(path)
+    try:
+        rows = [_robustness_row(name, policy) for name, policy in content["policies"].items()]
+        severities = ", ".join(map(str, content["severities"]))
+        measure = "score, on which doing nothing is 0 and the expert 1," if content["scale"] else "return"
+        said = (
+            f"{html.escape(content['env'])}: {len(content['shifts'])} shifts at severities {severities}, "
+            f"{len(content['seeds'])} episodes under each. The area is the mean {measure} over all severities from "
+            "0 on, with its 95 % bootstrap interval."
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamagedFileError(f"{path} is damaged: no {error}") from None
+    header = ("policy", "units", "area over all shifts", "95 % interval", "worst episode")
+    figures = [_embedded((folder / f"{name}.png").read_bytes(), what) for name, what in ROBUSTNESS_FIGURES.items()]
+    return f"<p>{said}</p>{_table(rows, header)}{''.join(figures)}"
+
+
+def _robustness_row(name: str, policy: Mapping[str, Any]) -> tuple[object, ...]:
+    area, worst = policy["area"], policy["worst"]
+    interval = f"{area['low']:.2f} .. {area['high']:.2f}" if area["count"] > 1 else ""
+    last = f"{worst['score']:.2f}: {worst['condition']}, episode {worst['episode']}"
+    return name, len(policy["units"]), f"{area['mean']:.2f}", interval, last
 
 
 def _connectivity_section(run: Run) -> str:

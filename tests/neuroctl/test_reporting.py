@@ -6,11 +6,12 @@ import re
 import pytest
 
 import neuroctl
-from neuroctl import registry
+from neuroctl import registry, robustness_pages
 from neuroctl.config import DemonstrationsConfig
-from neuroctl.errors import NeuroctlError
+from neuroctl.errors import DamagedFileError, NeuroctlError
 from neuroctl.evaluation import evaluate, save_evaluation
 from neuroctl.reporting import report
+from neuroctl.robustness_plan import robustness
 from neuroctl.run import Run
 from neuroctl.training import train
 
@@ -87,3 +88,28 @@ def test_a_report_of_nothing_is_refused(tmp_path):
         report()
     with pytest.raises(NeuroctlError, match="no run at"):
         report(tmp_path)
+
+
+def test_a_page_shows_a_robustness_matrix(runs, tmp_path):
+    folder = tmp_path / "robustness"
+    kwargs = {"max_steps": 20, "observation": "state"}
+    matrix = robustness(
+        runs[0].path, "zero", cache=tmp_path / "cache", shifts=["gain"], severities=[5], episodes=3, env_kwargs=kwargs
+    )
+    robustness_pages.write(matrix, folder)
+    page = report(runs[0].path, robustness=folder).read_text()
+    section = page.partition("<h2>Robustness</h2>")[2].partition("<h2>")[0]
+    headline = matrix.headline("zero")
+    assert f"<td>zero</td><td>1</td><td>{headline.value:.2f}</td>" in section
+    assert "neuroctl/LaneFollow-v0: 1 shifts at severities 5, 3 episodes under each" in section
+    assert section.count('src="data:image/png;base64,') == 3 and section.count("alt=") == 3
+    assert "first<b>" not in page
+
+
+def test_a_folder_without_a_matrix_or_with_a_damaged_one_is_refused(runs, tmp_path):
+    with pytest.raises(NeuroctlError, match="there is no robustness matrix in .*: neuroctl robustness writes one"):
+        report(runs[0].path, robustness=tmp_path)
+    for content in ("{}", "[]", '{"policies": {"a": {}}}', "{"):
+        (tmp_path / "robustness.json").write_text(content)
+        with pytest.raises(DamagedFileError, match="robustness.json"):
+            report(runs[0].path, robustness=tmp_path)
