@@ -35,6 +35,10 @@ class Arguments:
     """latest, best, or a step."""
     member: int | None = None
     """Of a run that trained a population, the agent that plays; the first when absent."""
+    workers: int = 0
+    """Ray workers; 0 plays in this process. The recording is the same."""
+    ray_address: str | None = None
+    """HOST:PORT of a Ray cluster's head, or auto; workers run on this machine when absent."""
     learn: bool = False
     """The agent goes on learning while it is recorded; replay --policy repeats its updates."""
 
@@ -56,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             checkpoint=options.checkpoint,
             member=options.member,
             learn=options.learn,
+            workers=options.workers,
+            ray_address=options.ray_address,
             progress=progress,
         )
     returns = [entry["return"] for entry in recording.index.values()]

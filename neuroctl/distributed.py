@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .checks import checked_integer
 from .contracts import Listener, Step
 from .crew import check_address, crew
-from .rollouts import Player, Shard, ShardResult, play_shard
+from .progress import Progress
+from .recorder import Recorder
+from .recording import Recording, encoded
+from .rollouts import Player, Shard, ShardResult, missing_rows, play_shard
 from .workers import Beat, Workers
 
 
@@ -39,6 +43,52 @@ def play_shards(
     with crew(min(workers, len(jobs)), _play, ray_address) as players:
         assert isinstance(players, Workers)
         yield from map(_owned, players.answers((shard, players.share(player)) for shard, player in jobs))
+
+
+def record_on_workers(
+    recording: Recording,
+    shards: Sequence[Shard],
+    player: Player,
+    label: bool,
+    workers: int,
+    ray_address: str | None,
+    progress: Progress,
+) -> None:
+    """Record what is missing of shards; `label` adds the expert's action. Workers play, this process writes.
+
+    Raises:
+        NeuroctlError: as `play_shards`.
+    """
+    checked_integer("workers", workers, 0)
+    missing = list(zip(shards, missing_rows(recording, shards), strict=True))
+    todo = [(shard, wanted) for shard, wanted in missing if any(number is not None for number in wanted)]
+    progress.advance(sum(shard.count for shard, _ in missing) - sum(shard.count for shard, _ in todo))
+    with crew(min(workers, max(len(todo), 1)), _record, ray_address) as players:
+        assert isinstance(players, Workers)
+        answers = players.answers((shard, players.share(player), wanted, label) for shard, wanted in todo)
+        for (shard, _), episodes in zip(todo, answers, strict=True):
+            for number, data, summary in episodes:
+                recording.add_encoded(number, data.tobytes(), summary)
+            progress.advance(shard.count)
+
+
+class _Episodes:
+    """Takes the episodes of a recorder, each as number, file and summary."""
+
+    learning = False
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[int, NDArray[np.uint8], dict[str, Any]]] = []
+
+    def add(self, number: int, arrays: Mapping[str, NDArray[Any]], summary: Mapping[str, Any]) -> None:
+        """See `Recording.add`."""
+        self.taken.append((number, np.frombuffer(encoded(arrays, summary), np.uint8), dict(summary)))
+
+
+def _record(shard: Shard, player: Player, wanted: Sequence[int | None], label: bool, beat: Beat) -> list[Any]:
+    episodes = _Episodes()
+    play_shard(shard, player, [Recorder(episodes, wanted, shard.seeds), _Pulse(beat)], label)
+    return episodes.taken
 
 
 class _Pulse(Listener):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,27 @@ from numpy.typing import NDArray
 from .contracts import Info, Listener, Observation, Step
 from .episode_codec import flatten
 from .frames import FrameWriter, is_image
-from .recording import STATE_EVERY, DatasetInfo, Recording
+from .recording import STATE_EVERY, DatasetInfo
 from .vector import Vector, get_state
 from .versions import versions
+
+
+class TakesEpisodes(Protocol):
+    """Where a recorder's episodes go."""
+
+    @property
+    def learning(self) -> bool:
+        """Whether the agent goes on learning, so that what follows an episode is recorded too."""
+
+    def add(self, number: int, arrays: Mapping[str, NDArray[Any]], summary: Mapping[str, Any]) -> None:
+        """Take an episode."""
 
 
 class Recorder(Listener):
     """Writes the episodes of a closed loop into a recording.
 
     Args:
-        recording: where to.
+        recording: where to, or what else takes episodes as `Recording.add` does.
         numbers: the episode number of each row's first episode, None for a row that is not recorded, `[B]`.
             Later episodes of a row are not recorded.
         seeds: seed of each row's episode, `[B]`.
@@ -29,7 +40,7 @@ class Recorder(Listener):
 
     def __init__(
         self,
-        recording: Recording,
+        recording: TakesEpisodes,
         numbers: Sequence[int | None],
         seeds: Sequence[int],
         state_every: int = STATE_EVERY,
@@ -84,7 +95,7 @@ class Recorder(Listener):
         for key in self._steps[0]:
             parts = [s[key][row] for s in self._steps]
             arrays[key] = np.stack([*parts, last[key]] if key in last else parts)
-        if self._recording.info.learning:
+        if self._recording.learning:
             arrays |= {key: value[row] for key, value in flatten("after", step.next_obs).items()}
         arrays["reward"] = arrays["reward"].astype(np.float64)
         arrays["terminated"] = step.terminated[row]

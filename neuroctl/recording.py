@@ -168,6 +168,11 @@ def _check_info(info: DatasetInfo) -> None:
             raise ValueError(f"{name} is {getattr(info, name)}")
 
 
+def encoded(arrays: Mapping[str, NDArray[Any]], summary: Mapping[str, Any]) -> bytes:
+    """The file of an episode."""
+    return encode_episode({**arrays, "summary": _summary_bytes(summary)})
+
+
 class Recording:
     """A recording on disk. Opening it reads the index only; episodes are read and verified when asked for.
 
@@ -253,6 +258,11 @@ class Recording:
         known = {entry["file"] for entry in self.index.values()}
         return sorted(p.name for p in (self.path / "episodes").glob("*.npz") if p.name not in known)
 
+    @property
+    def learning(self) -> bool:
+        """Whether the agent went on learning while it was recorded."""
+        return self.info.learning
+
     def __len__(self) -> int:
         return len(self.index)
 
@@ -274,8 +284,11 @@ class Recording:
 
     def add(self, number: int, arrays: Mapping[str, NDArray[Any]], summary: Mapping[str, Any]) -> None:
         """Write an episode, then its line in the index."""
+        self.add_encoded(number, encoded(arrays, summary), summary)
+
+    def add_encoded(self, number: int, data: bytes, summary: Mapping[str, Any]) -> None:
+        """Write an episode that is `encoded` already, then its line in the index."""
         name = _file_name(number)
-        data = encode_episode({**arrays, "summary": _summary_bytes(summary)})
         atomic_write(self.path / "episodes" / name, data)
         entry = {"episode": number, "file": name, "sha256": sha256(data), **summary}
         append_line(self.path / "index.jsonl", json.dumps(entry))

@@ -158,9 +158,18 @@ class ShardResult:
     final: dict[str, NDArray[np.float64]]
 
 
-def play_shard(shard: Shard, player: Player, listeners: Sequence[Listener] = ()) -> ShardResult:
-    """Play the episodes of a shard, with one thread. A pure function: same arguments, same bits."""
+def play_shard(shard: Shard, player: Player, listeners: Sequence[Listener] = (), label: bool = False) -> ShardResult:
+    """Play the episodes of a shard, with one thread. A pure function: same arguments, same bits.
+
+    Args:
+        shard: what to play.
+        player: who plays.
+        listeners: who watches.
+        label: listeners are told the expert's action for every observation.
+    """
     env = make_env(shard.env_id, len(shard.seeds), shard.env_kwargs, shard.shifts)
+    if label:
+        env = ExpertLabels(env)
     statistics = EpisodeStatistics()
     try:
         with one_thread():
@@ -259,6 +268,8 @@ def record(
     width: int | None = None,
     learn: bool = False,
     member: int | None = None,
+    workers: int = 0,
+    ray_address: str | None = None,
     progress: Progress | None = None,
 ) -> Recording:
     """Record episodes; a recording that was interrupted is completed, and damaged episodes are recorded again.
@@ -275,6 +286,8 @@ def record(
         width: rows that step together; 16 when None, 1 when the agent learns.
         learn: the agent goes on learning, from one episode to the next, and what it learned can be replayed.
         member: who plays of a run that trained a population; its first when None.
+        workers: Ray workers; 0 is this process. The recording is the same.
+        ray_address: `HOST:PORT` of a Ray cluster's head, or `"auto"`; None starts workers on this machine.
         progress: told of each finished episode.
 
     Raises:
@@ -283,7 +296,18 @@ def record(
     player, run = find_player(source, checkpoint, member)
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
     return record_player(
-        player, out, env_id, kwargs, shifts, episodes=episodes, seed=seed, width=width, learn=learn, progress=progress
+        player,
+        out,
+        env_id,
+        kwargs,
+        shifts,
+        episodes=episodes,
+        seed=seed,
+        width=width,
+        learn=learn,
+        workers=workers,
+        ray_address=ray_address,
+        progress=progress,
     )
 
 
@@ -299,6 +323,8 @@ def record_player(
     width: int | None = None,
     label: bool = False,
     learn: bool = False,
+    workers: int = 0,
+    ray_address: str | None = None,
     progress: Progress | None = None,
 ) -> Recording:
     """`record`, for a player in memory; `label` adds the expert's action for every observation."""
@@ -306,6 +332,8 @@ def record_player(
         raise NeuroctlError(f"width is {width}; an agent that learns is recorded in one row: its updates read all rows")
     if learn and (player.config is None or registry.agents.load(player.config.agent.name).offline):
         raise NeuroctlError(f"the agent of {player.name!r} does not learn while it acts: record without learn")
+    if learn and workers:
+        raise NeuroctlError(f"workers is {workers}; an agent that learns is recorded by one: episode after episode")
     width = 1 if learn else WIDTH if width is None else width
     shards = make_shards(env_id, env_kwargs, shifts, episodes, seed, width)
     env = make_env(env_id, width, env_kwargs, shifts)
@@ -333,6 +361,11 @@ def record_player(
             removed_on_mistake(recording.path, lambda: is_new and not recording.index),
             one_thread(),
         ):
+            if workers or ray_address is not None:
+                from .distributed import record_on_workers
+
+                record_on_workers(recording, shards, player, label, workers, ray_address, progress)
+                return recording
             agent = player.make(env)
             if learn:
                 record_learning(agent, env, recording, shards, progress)
@@ -346,12 +379,17 @@ def record_player(
 def _record_shards(
     agent: Agent, env: Vector, recording: Recording, shards: Sequence[Shard], progress: Progress
 ) -> None:
-    first = 0
-    for shard in shards:
-        numbers = range(first, first + len(shard.seeds))
-        wanted = [n if n < first + shard.count and not recording.is_sound(n) else None for n in numbers]
+    for shard, wanted in zip(shards, missing_rows(recording, shards), strict=True):
         if any(n is not None for n in wanted):
             recorder = Recorder(recording, wanted, shard.seeds)
             ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)
-        first += len(shard.seeds)
         progress.advance(shard.count)
+
+
+def missing_rows(recording: Recording, shards: Sequence[Shard]) -> Iterator[list[int | None]]:
+    """For each shard the episode numbers of its rows, None of those that do not count or are recorded already."""
+    first = 0
+    for shard in shards:
+        numbers = range(first, first + len(shard.seeds))
+        yield [n if n < first + shard.count and not recording.is_sound(n) else None for n in numbers]
+        first += len(shard.seeds)

@@ -1,5 +1,6 @@
 """Shards give the same bits in this process and on any number of workers, also when workers are killed."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 
 from neuroctl.distributed import play_shards
 from neuroctl.errors import NeuroctlError, UnknownNameError
-from neuroctl.rollouts import Player, ShardResult, make_shards
+from neuroctl.recording import Recording
+from neuroctl.rollouts import Player, ShardResult, make_shards, record, record_player
 from neuroctl.workers import RETRIES
 from tests.neuroctl.toys import CART, POINT, linear_player
 
@@ -128,3 +130,49 @@ assert not children, children
 """
     result = run_python("-W", "error::ResourceWarning", "-c", code)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def files(recording: Recording) -> dict[str, bytes]:
+    """Everything but the order of the lines in the index, which is that in which episodes end."""
+    found = {path.name: path.read_bytes() for path in (recording.path / "episodes").iterdir()}
+    return found | {"index": json.dumps(sorted(recording.index.items())).encode()}
+
+
+@on_ray
+@pytest.mark.parametrize("label", [False, True])
+def test_a_recording_of_workers_has_the_same_files(label: bool, tmp_path: Path) -> None:
+    def make(name: str, workers: int, player: Player) -> Recording:
+        shifts = ("action-noise:2",)
+        out = tmp_path / name
+        return record_player(
+            player, out, POINT, {"image": True}, shifts, episodes=11, seed=3, width=4, label=label, workers=workers
+        )
+
+    here = make("here", 0, linear_player(image=True))
+    there = make("there", 2, linear_player(image=True))
+    assert sorted(there.index) == list(range(11))
+    assert files(there) == files(here)
+    assert there.check() == [] and there.unindexed() == []
+    (there.path / "episodes/000005.npz").write_bytes(b"damaged")
+    assert files(make("there", 1, linear_player(image=True))) == files(here), "what is damaged is recorded again"
+
+
+@on_ray
+def test_a_worker_killed_while_it_records_loses_nothing(tmp_path: Path) -> None:
+    doom = tmp_path / "doom"
+    one: Any = {"episodes": 11, "env_id": POINT, "env_kwargs": {"suicide": str(doom)}}
+    here = record("random", tmp_path / "here", **one)
+    doom.touch()
+    with pytest.warns(RuntimeWarning, match="workers failed and their work was done again: 1 died"):
+        there = record("random", tmp_path / "there", **one, workers=2)
+    assert files(there) == files(here)
+
+
+def test_workers_that_cannot_record_are_refused(tmp_path: Path) -> None:
+    for more, message in (
+        ({"workers": -1}, "workers must be an integer >= 0, got -1"),
+        ({"ray_address": "auto"}, "ray_address 'auto' has no effect without workers"),
+    ):
+        with pytest.raises(NeuroctlError, match=message):
+            record("zero", tmp_path / "out", episodes=1, env_id=POINT, **more)  # type: ignore[arg-type]
+        assert not (tmp_path / "out").exists()
