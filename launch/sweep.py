@@ -86,6 +86,9 @@ def _search(preset: str, options: Arguments) -> int:
     sys.stdout.write(table(rows, ("trial", "mean return", *names)) + "\n")
     others = [sum(t.state == state for t in trials) for state in ("pruned", "failed")]
     sys.stdout.write(f"{len(best)} trials complete, {others[0]} pruned, {others[1]} failed; figure: {figure}\n")
+    reasons = sorted({trial.error for trial in trials if trial.error})
+    if reasons:
+        sys.stdout.write(f"why one failed: {reasons[0]}\n")
     if best:
         sys.stdout.write(f"the best one: {best[0].runs[0]}\n")
     return 0

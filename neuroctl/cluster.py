@@ -53,8 +53,12 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
 def _connect(ray: Any, address: str | None, workers: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        os.environ.pop("RAY_ADDRESS", None)  # Ray would join that cluster; here an address is always said
-        ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+        elsewhere = os.environ.pop("RAY_ADDRESS", None)  # Ray would join that cluster; here an address is always said
+        try:
+            ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+        finally:
+            if elsewhere is not None:
+                os.environ["RAY_ADDRESS"] = elsewhere
         return
     try:
         ray.init(address=address, **quiet)
@@ -69,13 +73,13 @@ def _check_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if address == "auto":
         return
-    if not host or not port.isdigit() or "/" in host:
+    if not host or not (port.isascii() and port.isdigit()) or "/" in host:
         raise NeuroctlError(f"ray_address is {shown(address)}; allowed: auto, or HOST:PORT of a cluster's head")
     try:
         with socket.create_connection((host, int(port)), CONNECT_S) as connection:
             connection.sendall(HTTP2_HELLO)
             answer = connection.recv(9)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise NeuroctlError(f"no Ray cluster answers at {address}: {error}") from None
     if answer[3:4] != HTTP2_SETTINGS:
         raise NeuroctlError(f"what answers at {address} is no Ray cluster")

@@ -113,7 +113,7 @@ class TrainConfig:
         checked_integer("seed", self.seed, 0, 2**63 - 1)
         checked_integer("evaluate_every", self.evaluate_every, 0)
         if self.weight_lag is not None:
-            checked_integer("weight_lag", self.weight_lag, 0)
+            checked_integer("weight_lag", self.weight_lag, 0, 100)
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

@@ -44,13 +44,14 @@ Crew = Workers | InProcess
 
 
 @contextlib.contextmanager
-def crew(count: int, answer: Callable[..., Any], ray_address: str | None = None) -> Iterator[Crew]:
+def crew(count: int, answer: Callable[..., Any], ray_address: str | None = None, **options: Any) -> Iterator[Crew]:
     """`count` workers, or this process where there are none; at the end a warning says how often workers failed.
 
     Args:
         count: workers.
         answer: see `Worker`.
         ray_address: of a cluster, see `cluster`.
+        options: further arguments of `Workers`.
 
     Raises:
         NeuroctlError: an address without workers, or as `cluster`.
@@ -59,7 +60,7 @@ def crew(count: int, answer: Callable[..., Any], ray_address: str | None = None)
     if count == 0:
         yield InProcess(answer)
         return
-    with cluster(count, ray_address), Workers(count, answer) as workers:
+    with cluster(count, ray_address), Workers(count, answer, **options) as workers:
         yield workers
     if workers.faults:
         told = ", ".join(f"{count} {fault}" for fault, count in sorted(workers.faults.items()))

@@ -41,6 +41,10 @@ class DamagedFileError(NeuroctlError):
     """A file of ours that is truncated, altered, missing, or of a kind that could run code."""
 
 
+class InUseError(NeuroctlError):
+    """Another process is writing there."""
+
+
 class FormatVersionError(NeuroctlError):
     """A file written by a newer version of neuroctl."""
 

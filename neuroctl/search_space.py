@@ -9,6 +9,10 @@ from typing import Any
 
 from .config import TrainConfig, parse_options, to_json, train_config_from_json
 from .errors import DamagedFileError, NeuroctlError, UnknownNameError
+from .training_checks import checked_agent
+
+FIXED = ("seed", "preset", "steps", "checkpoint_every", "keep_checkpoints")
+"""Options that cannot vary."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,13 @@ def parse_axis(text: str) -> Axis:
     if not equals or not name or not values:
         raise NeuroctlError(f"cannot vary {text!r}; allowed: {allowed}")
     log = values.startswith("log:")
-    low, dots, high = values.removeprefix("log:").partition("..")
-    if not dots:
+    low, _, high = values.removeprefix("log:").partition("..")
+    bounds = [parse_options([f"value={bound}"])["value"] for bound in (low, high)]
+    if not all(type(bound) in (int, float) for bound in bounds):  # a path may hold two dots
         if log:
             raise NeuroctlError(f"cannot vary {text!r}; allowed: {allowed}")
         return Axis(name, choices=tuple(parse_options([f"value={part}"])["value"] for part in _split(values)))
-    bounds = [parse_options([f"value={bound}"])["value"] for bound in (low, high)]
-    numbers = all(type(bound) in (int, float) and math.isfinite(bound) for bound in bounds)
-    if not numbers or not bounds[0] < bounds[1] or (log and bounds[0] <= 0):
+    if not all(map(math.isfinite, bounds)) or not bounds[0] < bounds[1] or (log and bounds[0] <= 0):
         least = "0 < LOW < HIGH" if log else "numbers, LOW < HIGH"
         raise NeuroctlError(f"cannot vary {text!r}; a range needs {least}")
     return Axis(name, low=bounds[0], high=bounds[1], log=log)
@@ -120,8 +123,8 @@ def check_axes(config: TrainConfig, axes: Sequence[Axis]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise NeuroctlError(f"{name} is varied twice")
-        if name in ("seed", "preset"):
-            raise NeuroctlError(f"{name} cannot be varied; seeds of each trial are a number of their own")
+        if name in FIXED:
+            raise NeuroctlError(f"{name} cannot be varied: it is the same in all trials of a sweep")
     for axis in axes:
         for value in axis.values():
-            with_values(config, {axis.name: value})
+            checked_agent(with_values(config, {axis.name: value}))

@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from .errors import DamagedFileError, NeuroctlError
+from .errors import DamagedFileError, InUseError, NeuroctlError
 
 
 def sha256(data: bytes | Path) -> str:
@@ -70,7 +70,7 @@ def only_writer(folder: Path, doing: str) -> Iterator[None]:
     """Inside the block no other process is in such a block for this folder.
 
     Raises:
-        NeuroctlError: another process is; `doing` says what it does with the folder.
+        InUseError: another process is; `doing` says what it does with the folder.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -78,7 +78,7 @@ def only_writer(folder: Path, doing: str) -> Iterator[None]:
         yield
     except BlockingIOError:
         message = f"{folder} is being {doing} by another process: wait for it, or choose another folder"
-        raise NeuroctlError(message) from None
+        raise InUseError(message) from None
     finally:
         os.close(handle)
 

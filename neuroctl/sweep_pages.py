@@ -23,10 +23,12 @@ def write(folder: Path, axes: Sequence[Axis], trials: Sequence[Trial]) -> Path:
     names = [axis.name for axis in axes]
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(["trial", "state", "score", *names, "run"])
+    table.writerow(["trial", "state", "score", *names, "run", "error"])
     for trial in trials:
         score = "" if math.isnan(trial.score) else trial.score
-        table.writerow([trial.number, trial.state, score, *(trial.values[name] for name in names), trial.runs[0]])
+        table.writerow(
+            [trial.number, trial.state, score, *(trial.values[name] for name in names), trial.runs[0], trial.error]
+        )
     atomic_write(folder / "trials.csv", buffer.getvalue())
     path = folder / "trials.png"
     atomic_write(path, _figure(axes, best_first(trials)))

@@ -80,28 +80,27 @@ def train(
         NonFiniteError: a loss or the environment stopped being finite; the last good checkpoint stays.
         TrainingInterruptedError: Ctrl-C, after saving.
     """
+    run = None
     if resume is not None:
         if config is not None or out is not None:
             raise NeuroctlError("a resumed run keeps its configuration and folder: give resume alone")
         run = Run(resume)
-        checked_agent(run.config)
-        check_workers(run.config, workers, ray_address, listeners)
-    elif isinstance(config, TrainConfig):
-        agent = checked_agent(config)
-        check_workers(config, workers, ray_address, listeners)
-        if config.warm_start is not None:
-            load_policy(agent, config.warm_start)
-        config = _with_whole_paths(config)
-        run = Run.create(config, None if out is None else Path(out))
-    else:
+        config = run.config
+    elif not isinstance(config, TrainConfig):
         raise NeuroctlError(f"give a TrainConfig (registry.presets.load(NAME)()) or a run to resume, not {config!r}")
-    if until is not None and checked_integer("until", until, 1) % run.config.checkpoint_every:
-        raise NeuroctlError(f"until is {until}; allowed: multiples of checkpoint_every, {run.config.checkpoint_every}")
-    try:
-        with only_writer(run.path, "trained"), collecting(run.config, workers, ray_address) as crew:
-            _Trainer(run, progress or _silent, listeners, crew, until).go()
-    except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
-        raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
+    agent = checked_agent(config)
+    check_workers(config, workers, ray_address, listeners)
+    if run is None and config.warm_start is not None:
+        load_policy(agent, config.warm_start)
+    if until is not None and checked_integer("until", until, 1) % config.checkpoint_every:
+        raise NeuroctlError(f"until is {until}; allowed: multiples of checkpoint_every, {config.checkpoint_every}")
+    with collecting(config, workers, ray_address) as crew:
+        run = run or Run.create(_with_whole_paths(config), None if out is None else Path(out))
+        try:
+            with only_writer(run.path, "trained"):
+                _Trainer(run, progress or _silent, listeners, crew, until).go()
+        except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
+            raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
     return run
 
 

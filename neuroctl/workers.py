@@ -24,7 +24,7 @@ RETRIES = 3
 PATIENCE_S = 120.0
 """Time without a sign of life after which a worker counts as hung."""
 START_S = 120.0
-"""Time that a worker may take to start; it takes seconds."""
+"""Time in which at least one worker must start; it takes seconds. Others may come later, or never."""
 PULSE_S = 2.0
 """Between two looks at the workers."""
 DEPTH = 2
@@ -87,14 +87,20 @@ class _Job:
 
 
 class _Slot:
-    """A worker, what it was asked, and when it last showed a sign of life."""
+    """A worker, what it was asked, and when it last showed a sign of life; it is asked once it has shown one."""
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
         self.jobs: deque[tuple[_Job, Any]] = deque()
-        self.pulse: Any = None
+        self.started = False
         self.beats = -1
         self.alive_at = time.monotonic()
+        self.pulse: Any = None
+        self.ask_pulse()
+
+    def ask_pulse(self) -> None:
+        """Ask for a sign of life."""
+        self.pulse = self.actor.beats.options(concurrency_group="pulse").remote()
 
     def ask(self, job: _Job) -> None:
         """Give it a request."""
@@ -110,14 +116,17 @@ class Workers:
         count: how many, one CPU each.
         answer: see `Worker`; importable in the workers, or small enough to be sent.
         patience_s: time without a sign of life after which a worker is replaced.
+        depth: requests at a worker: one in work, and others that are there when it ends.
 
     Attributes:
-        faults: how often workers died, hung, raised, or answered with a wrong checksum.
+        faults: how often workers died, hung, raised, answered with a wrong checksum, or did not start.
     """
 
-    def __init__(self, count: int, answer: Callable[..., Any], *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, count: int, answer: Callable[..., Any], *, patience_s: float = PATIENCE_S, depth: int = DEPTH
+    ) -> None:
         self._ray: Any = importlib.import_module("ray")
-        self._patience_s = patience_s
+        self._patience_s, self._depth = patience_s, depth
         here = versions()
         self._arguments = answer, {name: here[name] for name in SAME}
         self._remote = self._ray.remote(num_cpus=1, max_restarts=0, concurrency_groups={"pulse": 1})(Worker)
@@ -189,18 +198,23 @@ class Workers:
         return _Slot(self._remote.remote(*self._arguments))
 
     def _hand_out(self) -> None:
-        """Give waiting requests to those who have the fewest."""
-        while self._waiting:
-            slot = min(self._slots, key=lambda slot: len(slot.jobs))
-            if len(slot.jobs) >= DEPTH:
+        """Give waiting requests to those who have started and have the fewest."""
+        started = [slot for slot in self._slots if slot.started]
+        while self._waiting and started:
+            slot = min(started, key=lambda slot: len(slot.jobs))
+            if len(slot.jobs) >= self._depth:
                 return
             slot.ask(self._waiting.popleft())
 
     def _settle_one(self) -> None:
-        """Wait a while for an answer, and keep it if it is sound."""
+        """Wait a while for an answer, and keep it if it is sound, or for a worker to start."""
         heads = {slot.jobs[0][1]: slot for slot in self._slots if slot.jobs}
-        ready, _ = self._ray.wait(list(heads), num_returns=1, timeout=PULSE_S)
+        starting = {slot.pulse: slot for slot in self._slots if not slot.started}
+        ready, _ = self._ray.wait([*heads, *starting], num_returns=1, timeout=PULSE_S)
         for reference in ready:
+            if reference in starting:
+                self._begin(starting[reference])
+                continue
             slot = heads[reference]
             try:
                 result, checksum = self._ray.get(reference)
@@ -224,27 +238,36 @@ class Workers:
         if now - self._looked_at < PULSE_S:
             return
         self._looked_at = now
-        for slot in self._slots:
-            if not slot.jobs:
-                continue
-            if slot.pulse is None:
-                slot.pulse = slot.actor.beats.options(concurrency_group="pulse").remote()
+        for slot in [slot for slot in self._slots if slot.started and slot.jobs]:
             ready, _ = self._ray.wait([slot.pulse], timeout=0)
             if ready:
                 self._read_pulse(slot, now)
-        for slot in [slot for slot in self._slots if slot.jobs]:
-            patience_s = self._patience_s if slot.beats >= 0 else max(self._patience_s, START_S)
-            if now - slot.alive_at > patience_s:
-                self._replace(slot, "hung", f"no sign of life for {patience_s:g} s")
+            if now - slot.alive_at > self._patience_s:
+                self._replace(slot, "hung", f"no sign of life for {self._patience_s:g} s")
+        if not any(slot.started or now - slot.alive_at < START_S for slot in self._slots):
+            raise WorkerError(f"no worker started within {START_S:g} s")
 
     def _read_pulse(self, slot: _Slot, now: float) -> None:
         try:
             beats = self._ray.get(slot.pulse)
         except self._ray.exceptions.RayError:
             return  # it died, which its request will tell
-        slot.pulse = None
+        slot.ask_pulse()
         if beats != slot.beats:
             slot.beats, slot.alive_at = beats, now
+
+    def _begin(self, slot: _Slot) -> None:
+        """A worker has started, or failed to; then another one starts in its place, a few times."""
+        try:
+            slot.beats = self._ray.get(slot.pulse)
+        except self._ray.exceptions.RayError as error:
+            self.faults["not started"] += 1
+            if self.faults["not started"] > RETRIES * len(self._slots):
+                raise WorkerError(f"no worker starts: {shown(str(error).strip().splitlines()[-1])}") from None
+            self._slots[self._slots.index(slot)] = self._start()
+        else:
+            slot.started, slot.alive_at = True, time.monotonic()
+            slot.ask_pulse()
 
     def _raised(self, slot: _Slot, message: str) -> None:
         """A request ended in an exception; the worker goes on."""

@@ -10,7 +10,7 @@ from neuroctl.cluster import cluster
 from neuroctl.errors import NeuroctlError
 
 
-@pytest.mark.parametrize("address", ["here", "ray://here:1", ":80", "http://here:80", "here:port", ""])
+@pytest.mark.parametrize("address", ["here", "ray://here:1", ":80", "http://here:80", "here:port", "", "here:²"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(NeuroctlError, match=r"ray_address is '.*'; allowed: auto, or HOST:PORT of a cluster's head"):
         cluster(1, address).__enter__()
@@ -26,8 +26,9 @@ def test_an_address_where_nothing_answers_is_refused(monkeypatch: pytest.MonkeyP
                 silent.listen()
             with pytest.raises(NeuroctlError, match=rf"no Ray cluster answers at 127.0.0.1:{port}: "):
                 cluster(1, f"127.0.0.1:{port}").__enter__()
-    with pytest.raises(NeuroctlError, match=r"no Ray cluster answers at 127.0.0.1:99999: "):
-        cluster(1, "127.0.0.1:99999").__enter__()
+    for address in ("127.0.0.1:99999", "a..b:6379"):
+        with pytest.raises(NeuroctlError, match=rf"no Ray cluster answers at {address}: "):
+            cluster(1, address).__enter__()
 
 
 def test_a_server_of_another_kind_is_refused() -> None:

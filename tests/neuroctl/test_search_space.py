@@ -18,6 +18,7 @@ from tests.neuroctl import toys
         ("agent.name=a,b", Axis("agent.name", choices=("a", "b"))),
         ("env.image=True,False", Axis("env.image", choices=(True, False))),
         ("steps=100", Axis("steps", choices=(100,))),
+        ("warm_start=../a,../b", Axis("warm_start", choices=("../a", "../b"))),
         ("env.size=(1, 2),(3, 4)", Axis("env.size", choices=((1, 2), (3, 4)))),
     ],
 )
@@ -26,7 +27,19 @@ def test_an_axis_is_written_as_it_is_read(text: str, axis: Axis) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "noise", "=1", "noise=", "noise=log:1,2", "noise=2..1", "noise=1..1", "noise=a..b", "noise=log:0..1"]
+    "text",
+    [
+        "",
+        "noise",
+        "=1",
+        "noise=",
+        "noise=log:1,2",
+        "noise=2..1",
+        "noise=1..1",
+        "noise=log:0..1",
+        "noise=log:a..b",
+        "noise=0..inf",
+    ],
 )
 def test_what_is_no_axis_is_refused(text: str) -> None:
     with pytest.raises(NeuroctlError, match=r"^cannot vary '.*'; (allowed: |a range needs )"):
@@ -68,12 +81,14 @@ def test_options_that_do_not_exist_or_fit_are_refused() -> None:
             check_axes(toys.preset(), [parse_axis(f"{name}=1,2")])
     with pytest.raises(NeuroctlError, match="^agent.noise is 'loud', which is not of type float"):
         check_axes(toys.preset(), [parse_axis("agent.noise=1,loud")])
-    with pytest.raises(NeuroctlError, match="^steps must be an integer >= 1, got 0"):
-        check_axes(toys.preset(), [parse_axis("steps=0..9")])
-    with pytest.raises(NeuroctlError, match="steps is varied twice"):
-        check_axes(toys.preset(), [parse_axis("steps=1..9"), parse_axis("steps=3,4")])
+    with pytest.raises(NeuroctlError, match="^num_envs must be an integer >= 1, got 0"):
+        check_axes(toys.preset(), [parse_axis("num_envs=0..9")])
+    with pytest.raises(NeuroctlError, match="num_envs is varied twice"):
+        check_axes(toys.preset(), [parse_axis("num_envs=1..9"), parse_axis("num_envs=3,4")])
+    with pytest.raises(NeuroctlError, match="unknown device 'tpu'; devices here: cpu"):
+        check_axes(toys.preset(), [parse_axis("device=cpu,tpu")])
     with pytest.raises(NeuroctlError, match="nothing varies: name at least one option"):
         check_axes(toys.preset(), [])
-    for name in ("seed", "preset"):
-        with pytest.raises(NeuroctlError, match=f"{name} cannot be varied"):
+    for name in ("seed", "preset", "steps", "checkpoint_every", "keep_checkpoints"):
+        with pytest.raises(NeuroctlError, match=f"{name} cannot be varied: it is the same in all trials"):
             check_axes(toys.preset(), [parse_axis(f"{name}=1,2")])

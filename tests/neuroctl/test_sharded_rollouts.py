@@ -139,7 +139,8 @@ def test_weights_that_are_used_no_more_are_forgotten(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight_lag": -1}, "weight_lag must be an integer >= 0, got -1"),
+        ({"weight_lag": -1}, "weight_lag must be an integer from 0 to 100, got -1"),
+        ({"weight_lag": 10**20}, "weight_lag must be an integer from 0 to 100, got 1000"),
         ({"num_envs": 24}, "num_envs is 24; with weight_lag rows go in shards of 16: take a multiple"),
         ({"steps": 26}, "steps is 26; with weight_lag it must be a multiple of the rollout, 4 steps"),
         ({"checkpoint_every": 6}, "checkpoint_every is 6; with weight_lag it must be a multiple"),
@@ -172,6 +173,11 @@ def test_workers_without_work_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(NeuroctlError, match=message):
             train(preset(weight_lag=None), out=tmp_path / "run", **arguments)  # type: ignore[arg-type]
+    with pytest.raises(NeuroctlError, match="no Ray cluster answers at 127.0.0.1:1: "):
+        train(preset(), out=tmp_path / "run", workers=1, ray_address="127.0.0.1:1")
+    with pytest.raises(NeuroctlError, match="until is 5; allowed: multiples of checkpoint_every, 8"):
+        train(preset(), out=tmp_path / "run", until=5)
+    assert not (tmp_path / "run").exists()
     with pytest.raises(NeuroctlError, match="listeners have no effect with weight_lag"):
         train(preset(), out=tmp_path / "run", listeners=[workers])  # type: ignore[list-item]
 

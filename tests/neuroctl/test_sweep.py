@@ -9,7 +9,7 @@ import pytest
 
 from neuroctl import sweep as sweep_module
 from neuroctl.config import TrainConfig
-from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.errors import DamagedFileError, InUseError, NeuroctlError, NonFiniteError
 from neuroctl.run import Run
 from neuroctl.search_space import parse_axis
 from neuroctl.sweep import Trial, sweep, train_until
@@ -88,13 +88,15 @@ def test_more_trials_go_on_from_those_there_are(whole: list[Trial], tmp_path: Pa
     assert plain(sweep(preset(), AXES, out=tmp_path, trials=6, batch=2, seeds=2)) == plain(whole)
 
 
-def scored(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
-    """Instead of training: the noise is the score, 0.5 and more diverge."""
+def scored(monkeypatch: pytest.MonkeyPatch, asked: list[Any], rising: bool = False) -> None:
+    """Instead of training: the less noise the better, 0.5 and more fail; rising: worse at the rung than at the end."""
 
     def answer(content: Any, folder: str, until: int, beat: Any) -> dict[str, Any]:
         noise = content["agent"]["noise"]
         asked.append((int(Path(folder).name[:4]), until))
-        return {"score": math.nan if noise >= 0.5 else -noise}
+        if noise >= 0.5:
+            return {"score": math.nan, "error": "too loud"}
+        return {"score": -noise if until == 8 or not rising else -noise - 1, "error": ""}
 
     monkeypatch.setattr(sweep_module, "train_until", answer)
 
@@ -111,12 +113,120 @@ def test_what_is_worse_than_the_median_at_a_rung_is_stopped(tmp_path: Path, monk
         noise = trial.values["agent.noise"]
         assert rungs == ([4, 8] if trial.state == "complete" else [4])
         assert (trial.state == "failed") == (noise >= 0.5)
-        before = sorted(t.values["agent.noise"] for t in states["complete"] if t.number < trial.number // 5 * 5)
+        earlier = [t for t in trials if t.number < trial.number // 5 * 5 and t.state != "failed"]
+        before = sorted(t.values["agent.noise"] for t in earlier)
         if before and trial.state != "failed":
             middle = (before[(len(before) - 1) // 2] + before[len(before) // 2]) / 2
             assert (trial.state == "pruned") == (noise > middle)
         if trial.state != "complete":
             assert math.isnan(trial.score)
+        assert trial.error == ("too loud" if trial.state == "failed" else "")
+
+
+@pytest.mark.parametrize("after", [2, 5, 6, 8, 11])
+def test_an_interrupted_search_with_rungs_goes_on_to_the_same_trials(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores rise from the rung to the end; one that is at the end already is not judged by that."""
+
+    class Stop(BaseException):
+        pass
+
+    noisy = [parse_axis("agent.noise=log:0.01..0.4")]
+
+    def search(name: str) -> Any:
+        return plain(sweep(preset(), noisy, out=tmp_path / name, trials=9, batch=3, rungs=(4,), sampler="random"))
+
+    asked: list[Any] = []
+    scored(monkeypatch, asked, rising=True)
+    whole, answer = search("whole"), sweep_module.train_until
+    assert {state for *_, state in whole} == {"complete", "pruned"} and len(asked) > 11
+    asked.clear()
+
+    def stopping(*arguments: Any, **more: Any) -> Any:
+        if len(asked) == after:
+            raise Stop
+        return answer(*arguments, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(sweep_module, "train_until", stopping)
+        search("killed")
+    assert search("killed") == whole
+
+
+@pytest.mark.parametrize("axes", [AXES, AXES[:1]])
+def test_a_kill_while_values_are_chosen_changes_none(
+    axes: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal is cut after each of its lines, and half a line later."""
+    scored(monkeypatch, [])
+
+    def search(name: str) -> Any:
+        return plain(sweep(preset(), axes, out=tmp_path / name, trials=4, batch=2))
+
+    whole = search("whole")
+    lines = (tmp_path / "whole/journal.log").read_bytes().splitlines(keepends=True)
+    for count in range(1, len(lines)):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        (folder / "sweep.json").write_bytes((tmp_path / "whole/sweep.json").read_bytes())
+        (folder / "journal.log").write_bytes(b"".join(lines[:count]) + lines[count][:9])
+        assert search(str(count)) == whole, f"after {count} of {len(lines)} lines"
+
+
+def test_a_damaged_journal_or_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored(monkeypatch, [])
+    sweep(preset(), AXES, out=tmp_path, trials=2)
+    journal = (tmp_path / "journal.log").read_bytes()
+    (tmp_path / "journal.log").write_bytes(b"nonsense\n" + journal)
+    with pytest.raises(DamagedFileError, match="journal.log is damaged"):
+        sweep(preset(), AXES, out=tmp_path, trials=2)
+    (tmp_path / "journal.log").write_bytes(journal)
+    (tmp_path / "sweep.json").write_text("[]")
+    with pytest.raises(DamagedFileError, match="sweep.json is damaged: it holds no settings"):
+        sweep(preset(), AXES, out=tmp_path, trials=2)
+
+
+def test_a_run_that_is_further_is_evaluated_where_it_was_asked_to_be(tmp_path: Path) -> None:
+    def ask(name: str, until: int) -> Any:
+        return train_until(sweep_module.to_json(preset()), str(tmp_path / name), until, lambda: None)
+
+    first = ask("run", 4)
+    assert ask("run", 8)["score"] != first["score"]
+    assert ask("run", 4) == first
+
+
+def test_values_that_do_not_fit_together_are_a_failed_trial(tmp_path: Path) -> None:
+    config = dataclasses.replace(toys.actor_critic_preset(), weight_lag=None, steps=4, checkpoint_every=4, log_every=4)
+    axes = [parse_axis("agent.rollout_length=4,8"), parse_axis("weight_lag=0,None")]
+    trials = sweep(config, axes, out=tmp_path, trials=6, sampler="random")
+    for trial in trials:
+        fits = trial.values["agent.rollout_length"] == 4 or trial.values["weight_lag"] is None
+        assert trial.state == ("complete" if fits else "failed")
+        assert ("multiple of the rollout, 8 steps" in trial.error) == (not fits)
+    assert len({trial.state for trial in trials}) == 2
+
+
+def test_a_run_whose_last_worker_has_not_gone_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    waited: list[None] = []
+    lock = sweep_module.only_writer(run, "trained")
+    lock.__enter__()
+
+    def beat() -> None:
+        waited.append(None)
+        if len(waited) == 2:
+            lock.__exit__(None, None, None)
+
+    answer = train_until(sweep_module.to_json(preset()), str(run), 4, beat)
+    assert answer["error"] == "" and len(waited) >= 2
+    monkeypatch.setattr(sweep_module, "LOCKED_S", 0.0)
+    with (
+        sweep_module.only_writer(run, "trained"),
+        pytest.raises(InUseError, match="is being trained by another process"),
+    ):
+        train_until(sweep_module.to_json(preset()), str(run), 8, lambda: None)
 
 
 def test_tpe_learns_from_earlier_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +245,8 @@ def test_a_run_that_diverges_is_a_failed_trial(tmp_path: Path, monkeypatch: pyte
         raise NonFiniteError("the loss is nan")
 
     monkeypatch.setattr(sweep_module, "train", diverge)
-    assert [t.state for t in sweep(preset(), AXES, out=tmp_path, trials=2)] == ["failed", "failed"]
+    trials = sweep(preset(), AXES, out=tmp_path, trials=2)
+    assert [(t.state, t.error) for t in trials] == [("failed", "the loss is nan")] * 2
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,42 @@ def process(beat: Any) -> dict[str, int]:
     return {"pid": os.getpid()}
 
 
+def test_it_goes_on_with_the_workers_that_start(tmp_path: Path) -> None:
+    """Three are asked for where there is room for two: the third one never starts, and nobody waits for it."""
+    with crew(3) as there:
+        there._slots.reverse()
+        assert squares(there.answers(asked(tmp_path))) == [n**2 for n in range(REQUESTS)]
+    assert there.faults == {}
+
+
+def test_workers_that_never_start_end_in_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with crew(2) as first:
+        list(first.answers(asked(tmp_path)))  # they hold both CPUs
+        monkeypatch.setattr(workers, "START_S", 0.5)
+        with crew(1) as second, pytest.raises(WorkerError, match="no worker started within 0.5 s"):
+            list(second.answers(asked(tmp_path)))
+
+
+def test_workers_that_cannot_be_made_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Workers(1, Unloadable()) as there, pytest.raises(WorkerError, match="no worker starts: .*not on this machine"):
+        list(there.answers([()]))
+    assert there.faults == {"not started": RETRIES + 1}
+
+
+class Unloadable:
+    """An answer that no worker can load."""
+
+    def __reduce__(self) -> Any:
+        return not_here, ()
+
+    def __call__(self, beat: Any) -> int:
+        return 0
+
+
+def not_here() -> None:
+    raise ImportError("not on this machine")
+
+
 def test_what_is_shared_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
