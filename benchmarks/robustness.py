@@ -83,7 +83,8 @@ def main() -> None:
 
         def ours() -> int:
             answers = crew.answers((shard, crew.share(who)) for shard, who in jobs)
-            return sum(len(answer["returns"]) for answer in answers)
+            finished: int = sum(len(answer["returns"]) for answer in answers)
+            return finished
 
         found: dict[str, list[float]] = {"two workers": [], "SyncVectorEnv": [], "single environments": []}
         ours()

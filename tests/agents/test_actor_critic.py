@@ -76,7 +76,7 @@ def test_v_trace_takes_values_of_now_and_ppo_those_that_acted() -> None:
         agent.observe(np.zeros((3, 3), np.float32), np.zeros(3), np.zeros(3, np.bool_), np.zeros(3, np.bool_), {})
         rollout = agent.take_rollout()
         with torch.no_grad():
-            agent.critic.bias += 10.0
+            agent.critic.bias.add_(10.0)
         update = agent._update
 
         def keep(rollout: Any, last: Any, objective: str = objective, update: Any = update) -> Any:

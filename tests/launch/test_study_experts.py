@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from neuroctl.launch import study_experts
+from neuroctl.launch.study import evaluate_once
 from neuroctl.launch.study_experts import main
 
 pytest.importorskip("ale_py", reason="needs the extra atari (ale-py)")
@@ -16,11 +18,11 @@ def test_the_table_holds_the_scores_of_the_games(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(study_experts, "PROTOCOLS", ("machado",))
     words = ["--episodes", "2", "--out", str(tmp_path / "out"), "--results", str(tmp_path / "results")]
     asked = []
-    once = study_experts.evaluate_once
+    once = evaluate_once
 
-    def short(path: Path, source: str, env_id: str, env_kwargs: dict, **more: int) -> None:  # type: ignore[type-arg]
+    def short(path: Path, source: str, env_id: str, env_kwargs: dict[str, Any], **more: Any) -> None:
         asked.append((source, env_id))
-        once(path, source, env_id, {**env_kwargs, "max_steps": 60}, **more)  # type: ignore[arg-type]
+        once(path, source, env_id, {**env_kwargs, "max_steps": 60}, **more)
 
     monkeypatch.setattr(study_experts, "evaluate_once", short)
     assert main(["--games", "Freeway", *words]) == 0

@@ -174,5 +174,5 @@ def test_workers_that_cannot_record_are_refused(tmp_path: Path) -> None:
         ({"ray_address": "auto"}, "ray_address 'auto' has no effect without workers"),
     ):
         with pytest.raises(NeuroctlError, match=message):
-            record("zero", tmp_path / "out", episodes=1, env_id=POINT, **more)  # type: ignore[arg-type]
+            record("zero", tmp_path / "out", episodes=1, env_id=POINT, **more)
         assert not (tmp_path / "out").exists()

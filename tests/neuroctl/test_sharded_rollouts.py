@@ -76,7 +76,7 @@ def test_a_run_that_stops_and_is_resumed_equals_the_uninterrupted_one(
     class Stop(BaseException):
         pass
 
-    taken, take = [], ShardedRollouts.take
+    taken, take = list[None](), ShardedRollouts.take
 
     def stopping(rollouts: ShardedRollouts) -> Any:
         if len(taken) == after:
@@ -172,7 +172,7 @@ def test_workers_without_work_are_refused(tmp_path: Path) -> None:
         ({"workers": -1}, "workers must be an integer >= 0, got -1"),
     ):
         with pytest.raises(NeuroctlError, match=message):
-            train(preset(weight_lag=None), out=tmp_path / "run", **arguments)  # type: ignore[arg-type]
+            train(preset(weight_lag=None), out=tmp_path / "run", **arguments)
     with pytest.raises(NeuroctlError, match="no Ray cluster answers at 127.0.0.1:1: "):
         train(preset(), out=tmp_path / "run", workers=1, ray_address="127.0.0.1:1")
     with pytest.raises(NeuroctlError, match="until is 5; allowed: multiples of checkpoint_every, 8"):

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from neuroctl import sweep as sweep_module
-from neuroctl.config import TrainConfig
+from neuroctl.config import TrainConfig, to_json
 from neuroctl.errors import DamagedFileError, InUseError, NeuroctlError, NonFiniteError
+from neuroctl.evaluation import evaluate
 from neuroctl.run import Run
 from neuroctl.search_space import parse_axis
+from neuroctl.storage import only_writer
 from neuroctl.sweep import Trial, sweep, train_until
 from tests.neuroctl import toys
 
@@ -26,7 +28,7 @@ def few_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def preset(**options: Any) -> TrainConfig:
-    quick = {"num_envs": 2, "steps": 8, "log_every": 4, "checkpoint_every": 4}
+    quick: dict[str, Any] = {"num_envs": 2, "steps": 8, "log_every": 4, "checkpoint_every": 4}
     return dataclasses.replace(toys.preset(), **quick, **options)
 
 
@@ -50,7 +52,7 @@ def test_every_trial_is_trained_with_its_values_and_every_seed(whole: list[Trial
         runs = [Run(path) for path in trial.runs]
         assert [run.config.seed for run in runs] == [0, 1]
         assert {run.config.agent.noise for run in runs} == {trial.values["agent.noise"]}  # type: ignore[attr-defined]
-        scores = [sweep_module.evaluate(run.path, episodes=16).returns.mean() for run in runs]
+        scores = [evaluate(run.path, episodes=16).returns.mean() for run in runs]
         assert trial.score == pytest.approx(sum(scores) / 2, abs=1e-12)
     assert len({t.values["agent.noise"] for t in whole}) == 6
 
@@ -189,7 +191,7 @@ def test_a_damaged_journal_or_settings_are_named(tmp_path: Path, monkeypatch: py
 
 def test_a_run_that_is_further_is_evaluated_where_it_was_asked_to_be(tmp_path: Path) -> None:
     def ask(name: str, until: int) -> Any:
-        return train_until(sweep_module.to_json(preset()), str(tmp_path / name), until, lambda: None)
+        return train_until(to_json(preset()), str(tmp_path / name), until, lambda: None)
 
     first = ask("run", 4)
     assert ask("run", 8)["score"] != first["score"]
@@ -211,7 +213,7 @@ def test_a_run_whose_last_worker_has_not_gone_is_waited_for(tmp_path: Path, monk
     run = tmp_path / "run"
     run.mkdir()
     waited: list[None] = []
-    lock = sweep_module.only_writer(run, "trained")
+    lock = only_writer(run, "trained")
     lock.__enter__()
 
     def beat() -> None:
@@ -219,14 +221,14 @@ def test_a_run_whose_last_worker_has_not_gone_is_waited_for(tmp_path: Path, monk
         if len(waited) == 2:
             lock.__exit__(None, None, None)
 
-    answer = train_until(sweep_module.to_json(preset()), str(run), 4, beat)
+    answer = train_until(to_json(preset()), str(run), 4, beat)
     assert answer["error"] == "" and len(waited) >= 2
     monkeypatch.setattr(sweep_module, "LOCKED_S", 0.0)
     with (
-        sweep_module.only_writer(run, "trained"),
+        only_writer(run, "trained"),
         pytest.raises(InUseError, match="is being trained by another process"),
     ):
-        train_until(sweep_module.to_json(preset()), str(run), 8, lambda: None)
+        train_until(to_json(preset()), str(run), 8, lambda: None)
 
 
 def test_tpe_learns_from_earlier_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from neuroctl import workers
 from neuroctl.errors import NeuroctlError
 from neuroctl.run import tree_hash
+from neuroctl.versions import versions
 from neuroctl.workers import RETRIES, WINDOW, Worker, WorkerError, Workers
 from tests.neuroctl import toys
 
@@ -178,9 +179,13 @@ def not_here() -> None:
 def test_what_is_shared_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    weights, puts = {"w": np.arange(4.0)}, []
-    put = ray.put
-    monkeypatch.setattr(ray, "put", lambda value: puts.append(value) or put(value))
+    weights, puts, put = {"w": np.arange(4.0)}, list[Any](), ray.put
+
+    def counted(value: Any) -> Any:
+        puts.append(value)
+        return put(value)
+
+    monkeypatch.setattr(ray, "put", counted)
     with Workers(1, total) as there:
         assert [a["total"] for a in there.answers((there.share(weights), n) for n in range(5))] == [6, 7, 8, 9, 10]
         assert puts == [weights]
@@ -194,6 +199,6 @@ def total(weights: dict[str, Any], number: int, beat: Any) -> dict[str, float]:
 
 
 def test_workers_with_other_versions_are_refused() -> None:
-    worker = Worker(total, {"numpy": "0.1", "torch": workers.versions()["torch"]})
+    worker = Worker(total, {"numpy": "0.1", "torch": versions()["torch"]})
     with pytest.raises(NeuroctlError, match=r"a worker of the cluster has numpy \d.* \(there 0\.1\); install the same"):
         worker.work({"w": np.zeros(1)}, 1)

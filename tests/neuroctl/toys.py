@@ -371,9 +371,9 @@ def answer_with_faults(number: int, plan: Mapping[str, Sequence[str]], folder: s
     return {"number": number, "square": np.array([float(number) ** 2])}
 
 
-def train_until_16(*request: Any, beat: Any) -> Any:
+def train_until_16(content: Any, folder: str, until: int, beat: Any) -> Any:
     """A trial of a sweep, evaluated in one shard, also in a worker."""
     from neuroctl import sweep
 
     sweep.EPISODES = 16
-    return sweep.train_until(*request, beat=beat)
+    return sweep.train_until(content, folder, until, beat)
