@@ -67,7 +67,7 @@ def main() -> None:
     def single() -> int:
         env: Any = gym.make(env_id, **kwargs)
         agent.begin(1, 0)
-        episodes = max(options.episodes // WIDTH, 1)
+        episodes: int = max(options.episodes // WIDTH, 1)
         for seed in range(episodes):
             obs, _ = env.reset(seed=seed)
             first = np.ones(1, np.bool_)
