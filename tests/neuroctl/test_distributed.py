@@ -59,13 +59,6 @@ def test_a_worker_killed_in_the_middle_of_a_shard_is_replaced(tmp_path: Path) ->
 
 
 @on_ray
-def test_a_shard_that_kills_every_worker_ends_in_an_error() -> None:
-    shards = make_shards(POINT, {"deadly": True}, (), 1, 3, width=4)
-    with pytest.raises(NeuroctlError, match=rf"request 0 failed {RETRIES + 1} times: ActorDiedError"):
-        list(play_shards([(shard, Player("zero")) for shard in shards], 1))
-
-
-@on_ray
 def test_an_exception_in_a_worker_becomes_one_line() -> None:
     with pytest.raises(NeuroctlError) as caught:
         play(Player("zero"), 2, fail="bug")
@@ -139,13 +132,12 @@ def files(recording: Recording) -> dict[str, bytes]:
 
 
 @on_ray
-@pytest.mark.parametrize("label", [False, True])
-def test_a_recording_of_workers_has_the_same_files(label: bool, tmp_path: Path) -> None:
+def test_a_recording_of_workers_has_the_same_files(tmp_path: Path) -> None:
     def make(name: str, workers: int, player: Player) -> Recording:
         shifts = ("action-noise:2",)
         out = tmp_path / name
         return record_player(
-            player, out, POINT, {"image": True}, shifts, episodes=11, seed=3, width=4, label=label, workers=workers
+            player, out, POINT, {"image": True}, shifts, episodes=11, seed=3, width=4, label=True, workers=workers
         )
 
     here = make("here", 0, linear_player(image=True))
