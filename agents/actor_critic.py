@@ -341,10 +341,6 @@ class ActorCriticAgent(RolloutAgent):
             name: {k: v.detach().cpu().clone() for k, v in part.state_dict().items()} for name, part in parts.items()
         }
 
-    def load_acting_weights(self, weights: Mapping[str, Any]) -> None:
-        """Put back what `acting_weights` returned."""
-        self.load_policy(weights)
-
     def rows_state(self) -> dict[str, Any]:
         """See `RolloutAgent.rows_state`: recurrent states, and the stream of actions."""
         return {"state": self._state, "noise": pack_generator(self._noise)}

@@ -156,11 +156,7 @@ class RolloutAgent(Agent):
 
     @abstractmethod
     def acting_weights(self) -> dict[str, Any]:
-        """Of what was learned, what acting needs."""
-
-    @abstractmethod
-    def load_acting_weights(self, weights: Mapping[str, Any]) -> None:
-        """Put back what `acting_weights` returned."""
+        """Of what was learned, what acting needs; `load_policy` takes it."""
 
     @abstractmethod
     def rows_state(self) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class Collector:
         with one_thread():
             loop = self._restored(shard, state)
             agent, episodes = self._agent, self._episodes
-            agent.load_acting_weights(weights)
+            agent.load_policy(weights)
             ended: list[Ended] = []
             for t in range(agent.rollout_length):
                 loop.step()

@@ -51,7 +51,10 @@ class Worker:
     """
 
     def __init__(self, answer: Callable[..., Any], expected: dict[str, str]) -> None:
-        self._answer, self._expected, self._beats = answer, expected, 0
+        self._answer, self._beats, here = answer, 0, versions()
+        self._other = [
+            f"{name} {here[name]} (there {there})" for name, there in expected.items() if here[name] != there
+        ]
 
     def work(self, *request: Any) -> tuple[Any, str]:
         """The answer to a request, and its checksum.
@@ -59,12 +62,9 @@ class Worker:
         Raises:
             NeuroctlError: the packages here are of other versions.
         """
-        here = versions()
-        other = [
-            f"{name} {here[name]} (there {there})" for name, there in self._expected.items() if here[name] != there
-        ]
-        if other:
-            raise NeuroctlError(f"a worker of the cluster has {', '.join(other)}; install the same versions everywhere")
+        if self._other:
+            told = ", ".join(self._other)
+            raise NeuroctlError(f"a worker of the cluster has {told}; install the same versions everywhere")
         self._beat()
         result = self._answer(*request, beat=self._beat)
         return result, tree_hash(result)
