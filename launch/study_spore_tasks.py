@@ -35,7 +35,7 @@ from neuroctl.versions import versions
 Task = Literal["pattern", "lever", "center"]
 TASKS: tuple[Task, ...] = get_args(Task)
 TITLES: dict[Task, str] = {"pattern": "Pattern matching", "lever": "Lever press", "center": "Center-out"}
-RECURRENT = CueAgentConfig(reward="difference", gradient_scale=5.0, learning_rate_per_s=1e-4)
+RECURRENT = CueAgentConfig(reward="difference", gradient_scale=5.0, learning_rate_per_s=5e-5)
 SETTINGS: dict[Task, CueAgentConfig] = {
     "pattern": CueAgentConfig(reward="difference"),
     "lever": RECURRENT,
@@ -71,11 +71,11 @@ class Arguments:
     """Conditions to run; `all` is every one."""
     hours: float = 4.0
     """Simulated time of each agent, whole lines of the curve."""
-    swap_hours: float = 2.0
+    swap_hours: float = 4.0
     """When the pools of the lever change roles; 0 is never."""
     agents: int = 10
     """Agents in a condition, B."""
-    seed: int = 100
+    seed: int = 101
     """Root seed."""
     line_s: float = 300.0
     """Simulated time of a line of the curve."""
