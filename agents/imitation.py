@@ -20,6 +20,11 @@ from .imitation_config import ImitationConfig
 from .policies import make_policy
 from .sequences import Batch, CarriedSequences, Sequences, random_windows
 
+ENCODER = "encoder."
+"""Parameters of a policy's encoder begin with this."""
+ENCODED = 512
+"""Observations that are encoded at once."""
+
 
 class ImitationAgent(Agent):
     """A recurrent policy trained to repeat the expert's actions; it acts with the mode of its distribution.
@@ -49,13 +54,16 @@ class ImitationAgent(Agent):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.policy = make_policy(config, spaces, seed).to(self.device)
-        self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate)
+        self.policy.encoder.requires_grad_(not config.freeze_encoder)
+        self._learned = [p for p in self.policy.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(self._learned, lr=config.learning_rate)
         self.updates = 0
-        self.data = Sequences()
+        self.data = Sequences(self._features if config.freeze_encoder else None)
         for recording in dataset or ():
             self.data.add(recording)
         if dataset:
-            self._standardise()
+            if not config.freeze_encoder:
+                self._standardise()
             longest = max(map(self.data.length, range(len(self.data))))
             if longest <= (config.burn_in or 0):
                 raise NeuroctlError(f"agent.burn_in is {config.burn_in}; the longest episode has {longest} steps")
@@ -67,6 +75,13 @@ class ImitationAgent(Agent):
         if isinstance(encoder, StateEncoder):
             for obs in self.data.observations():
                 encoder.normaliser.update(self._tensor(obs))
+
+    @torch.no_grad()
+    def _features(self, obs: NDArray[Any]) -> NDArray[np.float32]:
+        """What the encoder makes of observations `[T, ...]`: `[T, F]`."""
+        parts = [self.policy.encoder(self._tensor(obs[t : t + ENCODED])) for t in range(0, len(obs), ENCODED)]
+        features: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+        return features
 
     def add_data(self, recording: Recording) -> None:
         """Learn from the episodes of `recording` too."""
@@ -95,7 +110,7 @@ class ImitationAgent(Agent):
     def update(self) -> dict[str, float]:
         """One gradient step on a batch of sequences."""
         batch, state = self._next_batch()
-        output, state = self.policy.unroll(self._tensor(batch.obs), state, self._tensor(batch.first))
+        output, state = self._unroll(batch, state)
         weight = self._tensor(batch.weight)
         losses = self.policy.head.imitation_loss(output, self._tensor(batch.label)) * weight
         loss = losses.sum() / weight.sum().clamp(min=1)  # a batch of nothing but short episodes teaches nothing
@@ -103,7 +118,7 @@ class ImitationAgent(Agent):
             group["lr"] = self.config.learning_rate * 0.5 ** (self.updates / self.config.half_life)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self._learned, self.config.gradient_clip)
         self.optimiser.step()
         self.updates += 1
         if self.config.burn_in is None:
@@ -122,8 +137,13 @@ class ImitationAgent(Agent):
             return batch, state
         k = config.burn_in
         with torch.no_grad():
-            _, state = self.policy.unroll(self._tensor(batch.obs[:k]), state, self._tensor(batch.first[:k]))
-        return Batch(batch.obs[k:], batch.label[k:], batch.first[k:], batch.weight[k:]), state
+            _, state = self._unroll(batch[:k], state)
+        return batch[k:], state
+
+    def _unroll(self, batch: Batch, state: State) -> tuple[Tensor, State]:
+        """Outputs `[T, B, ...]` for a batch, and the state after it."""
+        unroll = self.policy.unroll_features if self.config.freeze_encoder else self.policy.unroll
+        return unroll(self._tensor(batch.obs), state, self._tensor(batch.first))
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.as_tensor(array, device=self.device)
@@ -149,5 +169,9 @@ class ImitationAgent(Agent):
         self._train_state = map_state(lambda t: t.to(self.device), state["train_state"])
 
     def load_policy(self, state: Mapping[str, Any]) -> None:
-        """Start from the policy parameters of another agent."""
-        self.policy.load_state_dict(state["policy"])
+        """Start from the policy parameters of another agent, or with `freeze_encoder` from those of its encoder."""
+        if not self.config.freeze_encoder:
+            self.policy.load_state_dict(state["policy"])
+            return
+        encoder = {name: value for name, value in state["policy"].items() if name.startswith(ENCODER)}
+        self.policy.encoder.load_state_dict({name.removeprefix(ENCODER): value for name, value in encoder.items()})

@@ -26,6 +26,8 @@ class ImitationConfig(PolicyConfig):
     """Gradient steps after which the learning rate has halved."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient."""
+    freeze_encoder: bool = False
+    """Whether the encoder is that of warm_start and does not learn; the rest is new. Observations are encoded once."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range and options without effect."""

@@ -76,7 +76,11 @@ class CellPolicy(Policy):
 
     def unroll(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, State]:
         """A sequence: encoder and readout are one product each over the whole of it."""
-        y, state = self.cell.unroll(self.encoder(obs), state, first)
+        return self.unroll_features(self.encoder(obs), state, first)
+
+    def unroll_features(self, features: Tensor, state: State, first: Tensor) -> tuple[Tensor, State]:
+        """A sequence of what the encoder made of observations, `[T, B, F]`."""
+        y, state = self.cell.unroll(features, state, first)
         return self.readout(y), state
 
 

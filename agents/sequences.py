@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,6 +36,9 @@ class Batch:
     first: NDArray[np.bool_]
     weight: NDArray[np.float32]
 
+    def __getitem__(self, steps: slice) -> Batch:
+        return Batch(self.obs[steps], self.label[steps], self.first[steps], self.weight[steps])
+
 
 class Part(NamedTuple):
     """An episode to learn from.
@@ -60,11 +63,16 @@ class Sequences:
     memory up to a limit, those that were used last.
 
     Args:
+        encode: makes features `[T, F]` of an episode's observations, which take their place from its first use on.
         memory_bytes: of either kind.
     """
 
-    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self, encode: Callable[[NDArray[Any]], NDArray[Any]] | None = None, memory_bytes: int = MEMORY_BYTES
+    ) -> None:
         self._parts: list[Part] = []
+        self._encode = encode
+        self._encoded: dict[int, NDArray[Any]] = {}
         self._files = LastUsed[int, Frames](memory_bytes, lambda frames: frames.data.nbytes)
         self._blocks = LastUsed[tuple[int, int], NDArray[Any]](memory_bytes, lambda block: block.nbytes)
 
@@ -99,12 +107,20 @@ class Sequences:
 
     def _seen(self, episode: int, start: int, stop: int) -> NDArray[Any]:
         """Observations of some steps as the policy saw them."""
+        if self._encode is not None:
+            return self._features(episode, self._encode)[start:stop]
         obs = self._parts[episode].obs
         if obs is not None:
             return obs[start:stop]
         frames = self._files.get(episode, lambda: self._read(episode))
         kept = self._blocks
         return frames.read(start, stop, lambda index: kept.get((episode, index), partial(frames.block, index)))
+
+    def _features(self, episode: int, encode: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
+        if episode not in self._encoded:
+            obs = self._parts[episode].obs
+            self._encoded[episode] = encode(self._read(episode)[: self.length(episode)] if obs is None else obs)
+        return self._encoded[episode]
 
     def _read(self, episode: int) -> Frames:
         part = self._parts[episode]
@@ -123,8 +139,12 @@ class Sequences:
     def empty_batch(self, length: int, width: int) -> Batch:
         """A batch of zeros."""
         label = self._parts[0].label
+        shape, dtype = self._shape, self._dtype
+        if self._encode is not None:
+            features = self._features(0, self._encode)
+            shape, dtype = features.shape[1:], features.dtype
         return Batch(
-            np.zeros((length, width, *self._shape), self._dtype),
+            np.zeros((length, width, *shape), dtype),
             np.zeros((length, width, *label.shape[1:]), label.dtype),
             np.zeros((length, width), np.bool_),
             np.zeros((length, width), np.float32),

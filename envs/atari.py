@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -22,40 +22,13 @@ from neuroctl.errors import NeuroctlError
 from .atari_experts import FRAMES, expert_of
 from .atari_games import GAMES, game_name
 from .atari_kernels import area_weights, shrink
+from .atari_options import FIRE, FRAMES_PER_S, MOST_FRAMES, NOOP, PROTOCOLS, checked_protocol, checked_size
 from .episode_vector import EpisodeVector, State, StepResult
 from .single_env import SingleEnv
 from .vector_tools import checked_actions, require
 
-FRAMES_PER_S = 60
-NOOP, FIRE = 0, 1
-"""Actions of the joystick."""
-MOST_FRAMES = 108_000
-"""Of an episode by default: half an hour."""
 SPARE_BYTES = 512
 """By which a machine's state may grow beyond that of the game's start."""
-
-
-class Protocol(NamedTuple):
-    """How a game is played.
-
-    Attributes:
-        sticky: probability with which a frame repeats the last frame's action in place of the one that was chosen.
-        full_actions: whether all 18 actions of the joystick are offered, or those alone that the game knows.
-        noop_max: most frames without an action at the beginning of a game, drawn from 1 on; 0 for none.
-        fire_reset: whether a game begins with FIRE, where the game knows it.
-    """
-
-    sticky: float
-    full_actions: bool
-    noop_max: int
-    fire_reset: bool
-
-
-PROTOCOLS = {
-    "machado": Protocol(sticky=0.25, full_actions=True, noop_max=0, fire_reset=False),
-    "deepmind": Protocol(sticky=0.0, full_actions=False, noop_max=30, fire_reset=True),
-}
-"""Those of Machado et al. 2018 (arXiv 1709.06009) and of Mnih et al. 2015 (Nature 518, 529)."""
 
 
 class AtariVector(EpisodeVector):
@@ -68,16 +41,17 @@ class AtariVector(EpisodeVector):
     Args:
         num_envs: B.
         protocol: `"machado"` or `"deepmind"`, which the next four options follow where they are None.
-        sticky: see `Protocol`.
-        full_actions: see `Protocol`.
-        noop_max: see `Protocol`.
-        fire_reset: see `Protocol`.
+        sticky: see `neuroctl.envs.atari_options.Protocol`.
+        full_actions: likewise.
+        noop_max: likewise.
+        fire_reset: likewise.
         episodic_life: whether an episode ends with each life. The next one then goes on with the game, so that it is
             not determined by its seed alone, while a reset begins a new game.
         frame_skip: frames of an action.
         frame_stack: frames of an observation.
         size: height and width of a frame.
         grayscale: whether a frame has luminance only.
+        blank: probability with which a frame is seen black, so that a policy must remember.
         max_steps: control steps after which an episode is truncated; by default those of half an hour.
         render_mode: None or `"rgb_array"`.
 
@@ -106,6 +80,7 @@ class AtariVector(EpisodeVector):
         frame_stack: int = 4,
         size: tuple[int, int] = (84, 84),
         grayscale: bool = True,
+        blank: float = 0.0,
         max_steps: int | None = None,
         render_mode: str | None = None,
     ) -> None:
@@ -117,17 +92,20 @@ class AtariVector(EpisodeVector):
             "fire_reset": fire_reset,
         }
         given = {name: value for name, value in chosen.items() if value is not None}
-        self.protocol = _checked_protocol(PROTOCOLS[protocol]._replace(**given))
+        self.protocol = checked_protocol(PROTOCOLS[protocol]._replace(**given))
         require("episodic_life", episodic_life, (True, False))
         require("grayscale", grayscale, (True, False))
         self._episodic_life, self._grayscale = episodic_life, grayscale
         self._skip = checked_integer("frame_skip", frame_skip, 1, FRAMES_PER_S)
         self._stack = checked_integer("frame_stack", frame_stack, 1, FRAMES_PER_S)
+        if not (is_number(blank) and 0 <= blank < 1):
+            raise NeuroctlError(f"blank is {shown(blank)}; allowed: from 0 to below 1")
+        self._blank = float(blank)
         steps = MOST_FRAMES // self._skip if max_steps is None else max_steps
-        super().__init__(num_envs, steps, ("sticky",), render_mode)
+        super().__init__(num_envs, steps, ("sticky", "blank"), render_mode)
         self.control_dt_s = self._skip / FRAMES_PER_S
         self.metadata = {**self.metadata, "render_fps": round(1 / self.control_dt_s)}
-        self._set_spaces(self._seen_space(_checked_size(size, self._screens.shape[2:4])), self._joystick())
+        self._set_spaces(self._seen_space(checked_size(size, self._screens.shape[2:4])), self._joystick())
         self._lost_life = np.zeros(self.num_envs, np.bool_)
 
     def _build(self) -> None:
@@ -241,6 +219,8 @@ class AtariVector(EpisodeVector):
         stack[..., :-channels] = stack[..., channels:]
         screens = self._screens[:, b, :, :, None] if self._grayscale else self._screens[:, b]
         shrink(screens[0], screens[1], self._rows, self._columns, stack[..., -channels:])
+        if self._blank and self.streams["blank", b].random() < self._blank:
+            stack[..., -channels:] = 0
 
     def current_obs(self) -> NDArray[np.uint8]:
         """The observation `[B, ...]` of the current state, as `reset` or `step` last returned it."""
@@ -379,22 +359,3 @@ def _machine(data: NDArray[Any], size: Any) -> Any:
     from ale_py import ALEState
 
     return ALEState(data[: max(int(size), 0)].astype(np.uint8).tobytes())
-
-
-def _checked_protocol(protocol: Protocol) -> Protocol:
-    if not (is_number(protocol.sticky) and 0 <= protocol.sticky < 1):
-        raise NeuroctlError(f"sticky is {shown(protocol.sticky)}; allowed: from 0 to below 1")
-    for name in ("full_actions", "fire_reset"):
-        require(name, getattr(protocol, name), (True, False))
-    checked_integer("noop_max", protocol.noop_max, 0, MOST_FRAMES)
-    return protocol
-
-
-def _checked_size(size: Any, screen: tuple[int, ...]) -> tuple[int, int]:
-    allowed = f"height and width from 1 x 1 to those of the screen, {screen[0]} x {screen[1]}"
-    if not isinstance(size, (tuple, list)) or len(size) != 2:
-        raise NeuroctlError(f"size is {shown(size)}; allowed: {allowed}")
-    for value, most in zip(size, screen, strict=True):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 1 <= value <= most:
-            raise NeuroctlError(f"size is {shown(size)}; allowed: {allowed}")
-    return int(size[0]), int(size[1])

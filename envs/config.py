@@ -254,6 +254,8 @@ class AtariConfig(EnvConfig):
     """Height and width of a frame."""
     grayscale: bool = True
     """Whether a frame has luminance only."""
+    blank: float = 0.0
+    """Probability with which a frame is seen black, so that a policy must remember."""
     max_steps: int | None = None
     """Control steps after which an episode is truncated; absent, those of half an hour of play."""
 

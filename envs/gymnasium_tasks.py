@@ -37,6 +37,7 @@ from .gymnasium_options import check_body, task_options
 from .opengl import open_renderer
 from .physics_vector import PhysicsVector
 from .single_env import SingleEnv
+from .trained_experts import expert_of
 from .vector_tools import checked_actions, is_default, require
 
 TASKS = (
@@ -139,6 +140,14 @@ class GymnasiumTaskVector(PhysicsVector):
 
     def _begun(self, rows: NDArray[np.intp]) -> tuple[Floats, dict[str, NDArray[Any]]]:
         return self._observe(rows.tolist()), _stacked([self.envs[b]._get_reset_info() for b in rows.tolist()])
+
+    def expert_action(self) -> NDArray[np.float32]:
+        """Actions `[B, A]` of the task's expert, who sees velocities too.
+
+        Raises:
+            NeuroctlError: nobody trained one, or an option of the task changes what is observed.
+        """
+        return expert_of(self.task).act(np.stack([env._get_obs() for env in self.envs]))
 
     # Steps
 

@@ -10,6 +10,9 @@ for _module, _presets in {
         "lane-mlp": "lane following by imitation, feed-forward policy",
         "arm-cfc": "delayed reaching with an arm by imitation, low-rank sparse CfC",
         "ball-cfc": "reaching with a ball by imitation, low-rank sparse CfC",
+        "halfcheetah-cfc": "HalfCheetah without velocities by imitation, low-rank sparse CfC",
+        "atari-cfc": "Breakout from single frames by imitation, dense CfC",
+        "atari-lstm": "the same, LSTM",
         "spore-ball": "reaching with a ball by synaptic sampling, event camera",
         "spore-ball-sums": "the same, events summed over rows and columns",
         "spore-lane": "lane following by synaptic sampling, event camera",
@@ -23,7 +26,9 @@ for _module, _presets in {
         "ppo-cartpole": "CartPole by PPO",
         "ppo-pendulum": "Pendulum by PPO",
         "ppo-pendulum-hidden": "Pendulum without velocities by PPO on an LSTM",
+        "ppo-halfcheetah": "Gymnasium's HalfCheetah by PPO",
         "ppo-reacher": "Gymnasium's Reacher by PPO",
+        "ppo-walker2d": "Gymnasium's Walker2d by PPO",
     },
 }.items():
     for _name, _summary in _presets.items():

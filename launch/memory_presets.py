@@ -118,3 +118,19 @@ def ppo_reacher() -> TrainConfig:
     """Gymnasium's Reacher by PPO, without memory."""
     options = {"rollout_length": 64, "epochs": 10, "minibatches": 32}
     return _ppo("ppo-reacher", GymnasiumTaskConfig(id="neuroctl/Reacher-v5"), 500_000, 32, **options)
+
+
+def ppo_halfcheetah() -> TrainConfig:
+    """HalfCheetah by PPO, without memory; its players are the experts of `launch/make_experts.py`."""
+    return _walker("ppo-halfcheetah", "neuroctl/HalfCheetah-v5")
+
+
+def ppo_walker2d() -> TrainConfig:
+    """Walker2d by PPO, likewise."""
+    return _walker("ppo-walker2d", "neuroctl/Walker2d-v5")
+
+
+def _walker(preset: str, env: str) -> TrainConfig:
+    options = {"rollout_length": 128, "epochs": 10, "minibatches": 16, "hidden_size": 128, "features": 128}
+    options |= {"rewards": "normalise", "initial_std": 0.4, "anneal_updates": 3 * MILLION // 16 // 128}
+    return _ppo(preset, GymnasiumTaskConfig(id=env), 3 * MILLION, 16, **options)

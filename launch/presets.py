@@ -5,7 +5,13 @@ from typing import Literal
 from neuroctl.agents.imitation_config import ImitationConfig
 from neuroctl.agents.spore_config import SporeConfig
 from neuroctl.config import DemonstrationsConfig, TrainConfig
-from neuroctl.envs.config import ArmReachConfig, BallReachConfig, LaneFollowConfig
+from neuroctl.envs.config import (
+    ArmReachConfig,
+    AtariConfig,
+    BallReachConfig,
+    GymnasiumTaskConfig,
+    LaneFollowConfig,
+)
 
 HELD_OUT = "track_seeds=(1000,1100)"
 """Random roads that no preset trains on."""
@@ -77,6 +83,39 @@ def ball_cfc() -> TrainConfig:
         steps=600,
         checkpoint_every=100,
     )
+
+
+def halfcheetah_cfc() -> TrainConfig:
+    """HalfCheetah without velocities, from an expert that sees them."""
+    return TrainConfig(
+        env=GymnasiumTaskConfig(id="neuroctl/HalfCheetah-v5", observe_velocity=False),
+        agent=ImitationConfig(cell="cfc", rank=8, sparsity=0.5, half_life=1000),
+        preset="halfcheetah-cfc",
+        demonstrations=DemonstrationsConfig(shifts=("action-noise:2",), dagger_every=400),
+        steps=2000,
+        checkpoint_every=400,
+    )
+
+
+def _atari(preset: str, cell: str) -> TrainConfig:
+    return TrainConfig(
+        env=AtariConfig(id="neuroctl/Atari-Breakout-v0", frame_stack=1),
+        agent=ImitationConfig(cell=cell, half_life=1000),
+        preset=preset,
+        demonstrations=DemonstrationsConfig(episodes=20, dagger_every=500, dagger_episodes=8),
+        steps=2000,
+        checkpoint_every=500,
+    )
+
+
+def atari_cfc() -> TrainConfig:
+    """Breakout from single frames, dense CfC; another game with a scripted player by `--env.id`."""
+    return _atari("atari-cfc", "cfc")
+
+
+def atari_lstm() -> TrainConfig:
+    """The same with an LSTM."""
+    return _atari("atari-lstm", "lstm")
 
 
 SIMULATED_HOUR = 180_000

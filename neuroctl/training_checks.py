@@ -23,6 +23,8 @@ def checked_agent(config: TrainConfig) -> Agent:
         raise NeuroctlError("num_envs has no effect with an agent that learns from recordings; leave it out")
     if not offline and config.demonstrations != DemonstrationsConfig():
         raise NeuroctlError("demonstrations have no effect with an agent that learns in the loop; leave them out")
+    if getattr(config.agent, "freeze_encoder", False) and config.warm_start is None:
+        raise NeuroctlError("agent.freeze_encoder needs warm_start, the run whose encoder is taken")
     if config.num_threads > (os.cpu_count() or 1):
         raise NeuroctlError(f"num_threads is {config.num_threads}; this machine has {os.cpu_count()} cores")
     if config.weight_lag is not None:

@@ -218,6 +218,50 @@ def test_discrete_commands_are_cloned_from_images(tmp_path):
     env.close()
 
 
+@pytest.mark.parametrize("kind", ["cfc carried", "lstm windows", "cfc burn-in", "mlp of 4 frames"])
+def test_a_frozen_encoder_is_taken_over_and_learning_on_features_is_learning_the_rest(kind, lane, demonstrations):
+    source = agent(lane, demonstrations, seed=3, cell="gru")
+    for _ in range(5):
+        source.update()
+    learner = agent(lane, demonstrations, freeze_encoder=True, **KINDS[kind])
+    learner.load_policy(source.state_dict())
+    whole = agent(lane, demonstrations, **KINDS[kind])
+    whole.policy.load_state_dict(learner.policy.state_dict())
+    whole.policy.encoder.requires_grad_(False)
+    whole.optimiser = torch.optim.Adam([p for p in whole.policy.parameters() if p.requires_grad])
+    losses = [(learner.update()["loss"], whole.update()["loss"]) for _ in range(15)]
+    np.testing.assert_allclose(*zip(*losses, strict=True), rtol=1e-4)
+    assert losses[-1][0] < losses[0][0]
+    for name, value in source.policy.encoder.state_dict().items():
+        assert torch.equal(value, learner.policy.encoder.state_dict()[name])
+    # the rest is its own, and acting uses both
+    learner.begin(4, 0)
+    obs, _ = lane.reset(seed=0)
+    assert learner.act(obs, np.ones(4, bool)).shape == (4, 1)
+
+
+def test_images_are_encoded_once(tmp_path, monkeypatch):
+    kwargs = {"observation": "retina", "retina_size": (4, 16), "max_steps": 40, "discrete_steering": True}
+    data = record("expert", tmp_path / "d", episodes=4, env_id=ID, env_kwargs=kwargs, width=4)
+    env: Any = make_env(ID, 2, kwargs)
+    learner = agent(env, data, cell="lstm", freeze_encoder=True)
+    seen = []
+    forward = learner.policy.encoder.forward
+    monkeypatch.setattr(learner.policy.encoder, "forward", lambda obs: seen.append(len(obs)) or forward(obs))
+    for _ in range(20):
+        learner.update()
+    lengths = [learner.data.length(k) for k in range(4)]
+    assert sorted(seen) == sorted(lengths)
+    learner.add_data(data)
+    for _ in range(40):
+        learner.update()
+    assert sorted(seen) == sorted(2 * lengths)
+    obs = next(iter(learner.data.observations()))
+    expected = learner.policy.encoder(torch.tensor(data.episode(0).obs[:-1]))
+    np.testing.assert_allclose(obs, expected.detach().numpy(), atol=1e-6)
+    env.close()
+
+
 def test_spaces_it_cannot_serve_are_refused():
     box, dictionary = spaces.Box(-1, 1, (2,), np.float32), spaces.Dict({"a": spaces.Discrete(2)})
     for where in (Spaces(dictionary, box), Spaces(box, dictionary)):

@@ -71,7 +71,7 @@ def test_images_are_read_when_needed_and_come_back_as_the_policy_saw_them(kind, 
                 writer.add(image)
             return Episode(frames_of(writer.arrays("obs"))["obs"], np.zeros((len(films[number]) - 1, 1)))
 
-    data = Sequences(memory_bytes)
+    data = Sequences(memory_bytes=memory_bytes)
     data.add(cast(Recording, Images([5, 99, 49])))
     batch = data.empty_batch(3, 2)
     assert batch.obs.shape == (3, 2, 4, 5) and batch.obs.dtype == kind

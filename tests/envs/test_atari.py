@@ -100,6 +100,20 @@ def test_sticky_actions_repeat_the_last_one_in_about_a_quarter_of_the_frames(mon
     assert abs(np.mean(stuck) - 0.25) < 0.08
 
 
+def test_blank_frames_are_black_by_chance_and_change_nothing_of_the_game():
+    seeing, blinking = (make_env(BREAKOUT, 4, {**SMALL, "blank": blank}) for blank in (0.0, 0.3))
+    frames: list[Any] = [[env.reset(seed=3)[0]] for env in (seeing, blinking)]
+    for action in np.random.default_rng(0).integers(18, size=(60, 4)):
+        for env, film in zip((seeing, blinking), frames, strict=True):
+            film.append(env.step(action)[0])
+    whole, holey = map(np.array, frames)
+    black = ~holey.any((2, 3))
+    assert whole.any((2, 3)).all() and np.array_equal(whole[~black], holey[~black])
+    assert np.array_equal(seeing.ram(), blinking.ram())
+    assert abs(black.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / black.size)  # 6e-5 of all seeds fail
+    assert len({tuple(row) for row in black.T.tolist()}) == 4
+
+
 def test_a_game_without_chance_is_played_alike_whatever_the_seed():
     a, b = (make_env(BREAKOUT, 1, {**SMALL, **CALM}) for _ in range(2))
     assert (a.reset(seed=1)[0] == b.reset(seed=2)[0]).all()
@@ -182,8 +196,9 @@ def test_scripted_players_play(game):
         ({"size": (0, 84)}, "size is (0, 84); allowed: height and width from 1 x 1 to those of the screen, 210 x 160"),
         ({"size": 84}, "size is 84; allowed: height and width"),
         ({"size": (84, 200)}, "to those of the screen, 210 x 160"),
+        ({"blank": 1}, "blank is 1; allowed: from 0 to below 1"),
         ({"grayscale": None}, "unknown grayscale None"),
-        ({"colour": True}, "unknown neuroctl/Atari-Breakout-v0 option 'colour'; known: episodic_life, "),
+        ({"colour": True}, "unknown neuroctl/Atari-Breakout-v0 option 'colour'; known: blank, episodic_life, "),
     ],
 )
 def test_options_are_checked(options, message):

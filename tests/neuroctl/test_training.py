@@ -608,6 +608,29 @@ def test_a_warm_start_from_a_policy_that_does_not_fit_is_refused(tmp_path, whole
         assert "\n" not in str(error.value)
 
 
+def test_a_run_on_another_ones_encoder_resumes_with_the_same_bits(tmp_path, whole):
+    source = whole("cloning").path
+    agent = _imitation(cell="gru", freeze_encoder=True)
+    config = preset("cloning", agent=agent, warm_start=source, steps=20, checkpoint_every=10)
+    one = train(config, out=tmp_path / "one")
+    two = train(config, out=tmp_path / "two", until=10)
+    two = train(resume=two.path)
+    assert tree_hash(one.checkpoints.load()[1]["agent"]) == tree_hash(two.checkpoints.load()[1]["agent"])
+    theirs, ours = (run.checkpoints.load()[1]["agent"]["policy"] for run in (Run(source), one))
+    encoder = [name for name in theirs if name.startswith("encoder.")]
+    assert encoder and all(torch.equal(theirs[name], ours[name]) for name in encoder)
+
+
+def test_an_encoder_that_does_not_fit_or_that_nobody_named_is_refused(tmp_path, whole):
+    config = preset("cloning", agent=_imitation(freeze_encoder=True))
+    with pytest.raises(NeuroctlError, match="agent.freeze_encoder needs warm_start"):
+        train(config, out=tmp_path / "run")
+    config = preset("cloning", agent=_imitation(features=5, freeze_encoder=True), warm_start=whole("cloning").path)
+    with pytest.raises(NeuroctlError, match="its policy does not fit this one") as error:
+        train(config, out=tmp_path / "run")
+    assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
+
+
 def test_a_warm_start_from_nothing_is_refused(tmp_path):
     with pytest.raises(NeuroctlError, match="no run at"):
         train(preset("online", warm_start=tmp_path / "none"), out=tmp_path / "run")
