@@ -23,6 +23,7 @@ for _module, _presets in {
         "rtrl-nparity": "parity, likewise",
         "rtrl-watermaze": "water maze from its state, likewise",
         "rtrl-watermaze-impala": "water maze from the retina, with the values of the published IMPALA",
+        "rtrl-coinrun": "CoinRun of Procgen by PPO, exact gradients",
         "ppo-cartpole": "CartPole by PPO",
         "ppo-pendulum": "Pendulum by PPO",
         "ppo-pendulum-hidden": "Pendulum without velocities by PPO on an LSTM",

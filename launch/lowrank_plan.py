@@ -13,7 +13,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
 from neuroctl.shift import check_severity
 
-Task = Literal["lane", "arm"]
+Task = Literal["lane", "arm", "cheetah", "breakout"]
 
 
 class TaskPlan(NamedTuple):
@@ -25,7 +25,9 @@ class TaskPlan(NamedTuple):
     """Options of the environment that differ from the preset's."""
     shifts: tuple[str, ...]
     privileged: Mapping[str, Any] | None
-    """Options with which the environment shows its state; None where it shows it anyway."""
+    """Options with which the environment shows its state; None where it shows it anyway, or never."""
+    shared_encoder: bool = False
+    """Whether the policies of a seed see through the encoder of one that was trained before them, `ENCODER`."""
 
 
 TASKS: dict[Task, TaskPlan] = {
@@ -46,6 +48,24 @@ TASKS: dict[Task, TaskPlan] = {
         ("gaussian-noise", "frame-drop", "observation-delay", "action-noise", "action-delay", "gain", "mass"),
         None,
     ),
+    "cheetah": TaskPlan(
+        "HalfCheetah without velocities",
+        presets.halfcheetah_cfc,
+        {},
+        (
+            *("gaussian-noise", "frame-drop", "observation-delay"),
+            *("action-noise", "action-delay", "gain", "mass", "friction"),
+        ),
+        {"observe_velocity": True},
+    ),
+    "breakout": TaskPlan(
+        "Breakout, single frames, three in ten of them black, 2000 steps at most",
+        presets.atari_cfc,
+        {"blank": 0.3, "max_steps": 2000},
+        ("gaussian-noise", "brightness", "contrast", "pixel-dropout", "occlusion", "frame-drop", "observation-delay"),
+        None,
+        shared_encoder=True,
+    ),
 }
 UNITS = 64
 RANKS, SPARSITIES = (UNITS, 4), (0.0, 0.5, 0.9)
@@ -62,6 +82,8 @@ def _cfc(rank: int, sparsity: float, **more: Any) -> dict[str, Any]:
 
 
 DENSE, LOW_RANK, STACKED, PRIVILEGED = "cfc r64 s0", "cfc r4 s0.5", "mlp, 4 frames", "mlp, state"
+ENCODER = DENSE
+"""Model whose encoder is shared, where one is."""
 MODELS: dict[str, dict[str, Any]] = {
     **{f"cfc r{rank} s{sparsity:g}": _cfc(rank, sparsity) for rank, sparsity in product(RANKS, SPARSITIES)},
     f"{DENSE}, small gain": _cfc(UNITS, 0.0, recurrent_gain=SMALL_GAIN),
@@ -151,6 +173,26 @@ def policies(options: Arguments) -> Iterator[Policy]:
 def has(task: Task, model: str) -> bool:
     """Whether the model makes sense in the task."""
     return model != PRIVILEGED or TASKS[task].privileged is not None
+
+
+def encoder_of(policy: Policy) -> Policy | None:
+    """The one that is trained as a whole before a policy sees through its encoder; None where each has its own."""
+    return Policy(policy.task, ENCODER, 1.0, policy.seed) if TASKS[policy.task].shared_encoder else None
+
+
+def config_on_encoder(options: Arguments, policy: Policy) -> TrainConfig:
+    """`config`, on the shared encoder where there is one."""
+    made: Any = config(policy)
+    encoder = encoder_of(policy)
+    if encoder is None:
+        return made
+    source = encoder_folder(options, encoder).resolve()
+    return replace(made, agent=replace(made.agent, freeze_encoder=True), warm_start=source)
+
+
+def encoder_folder(options: Arguments, encoder: Policy) -> Path:
+    """Where the run is kept whose encoder is shared."""
+    return options.out / encoder.task / f"encoder-s{encoder.seed}"
 
 
 def config(policy: Policy) -> TrainConfig:

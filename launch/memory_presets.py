@@ -10,6 +10,7 @@ from neuroctl.envs.config import (
     GymnasiumTaskConfig,
     NonMatchConfig,
     NParityConfig,
+    ProcgenConfig,
     TMazeConfig,
     WaterMazeConfig,
 )
@@ -118,6 +119,15 @@ def ppo_reacher() -> TrainConfig:
     """Gymnasium's Reacher by PPO, without memory."""
     options = {"rollout_length": 64, "epochs": 10, "minibatches": 32}
     return _ppo("ppo-reacher", GymnasiumTaskConfig(id="neuroctl/Reacher-v5"), 500_000, 32, **options)
+
+
+def rtrl_coinrun() -> TrainConfig:
+    """CoinRun, 200 easy levels, by PPO on exact gradients."""
+    options: dict[str, Any] = {"gradient": "rtrl", "cell": "elstm", "features": 128, "hidden_size": 128}
+    options |= {"rollout_length": 64, "epochs": 3, "minibatches": 8, "learning_rate": 5e-4, "entropy_cost": 0.01}
+    options |= {"discount": 0.999, "forget_bias": 1.0, "rewards": "normalise"}
+    env = ProcgenConfig(id="neuroctl/Procgen-CoinRun-v0", num_levels=200)
+    return _ppo("rtrl-coinrun", env, 2 * MILLION, 64, **options)
 
 
 def ppo_halfcheetah() -> TrainConfig:

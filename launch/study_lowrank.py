@@ -22,7 +22,10 @@ from neuroctl.launch.lowrank_plan import (
     Policy,
     conditions,
     config,
+    config_on_encoder,
     demonstrations,
+    encoder_folder,
+    encoder_of,
     evaluation,
     folder,
     label,
@@ -42,18 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.what == "all":
         work = list(policies(options))
         for policy in work:  # all are checked before any runs
-            is_trained(config(policy), folder(options, policy))
+            is_trained(config_on_encoder(options, policy), folder(options, policy))
         for task in options.tasks:
             for name in REFERENCES:
                 _evaluate(options, Policy(task, DENSE, 1.0, 0), name, name, CLEAN)
         with shown("study", len(work), "policies") as progress:
             for policy in work:
-                train_once(config(policy), folder(options, policy), demonstrations(options, policy))
+                _train(options, policy)
                 for condition in conditions(options, policy.task, policy.model):
                     _evaluate(options, policy, label(policy), folder(options, policy), condition)
                 progress.advance(1, " ".join(map(str, policy)))
     sys.stdout.write(f"{write_results(options)}\n")
     return 0
+
+
+def _train(options: Arguments, policy: Policy) -> None:
+    """A policy, and before it the one whose encoder it shares."""
+    encoder, shown_by = encoder_of(policy), demonstrations(options, policy)
+    if encoder is not None:
+        train_once(config(encoder), encoder_folder(options, encoder), shown_by)
+    train_once(config_on_encoder(options, policy), folder(options, policy), shown_by)
 
 
 def _evaluate(options: Arguments, policy: Policy, name: str, source: str | Path, condition: str) -> None:

@@ -20,8 +20,12 @@ MEMORY = (
     "ppo-pendulum",
     "ppo-pendulum-hidden",
     "ppo-reacher",
+    "ppo-halfcheetah",
+    "ppo-walker2d",
+    "rtrl-coinrun",
 )
-NAMES = (*LANE, "arm-cfc", "ball-cfc", "spore-ball", "spore-ball-sums", "spore-lane", *MEMORY)
+IMITATION = ("arm-cfc", "ball-cfc", "halfcheetah-cfc", "atari-cfc", "atari-lstm")
+NAMES = (*LANE, *IMITATION, "spore-ball", "spore-ball-sums", "spore-lane", *MEMORY)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ import pytest
 from neuroctl import registry
 from neuroctl.agents.connectivity import LowRankSparse
 from neuroctl.analysis import spectral_radius
-from neuroctl.envs.config import ArmReachConfig, LaneFollowConfig
+from neuroctl.envs.config import ArmReachConfig, AtariConfig, GymnasiumTaskConfig, LaneFollowConfig
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch import lowrank_plan as plan
 from neuroctl.launch import presets
@@ -31,6 +31,7 @@ from neuroctl.launch.lowrank_plan import (
 )
 from neuroctl.launch.lowrank_tables import clean, shifted, verdict, write_results
 from neuroctl.launch.study_lowrank import main
+from neuroctl.run import Run, tree_hash
 from neuroctl.vector import make_env
 
 
@@ -56,6 +57,32 @@ def test_a_policy_is_trained_and_tested_once_and_written(tmp_path: Path, monkeyp
     assert (tmp_path / "results/lowrank.png").stat().st_size > 5000
     assert main(asked) == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json")} == found
+
+
+def test_policies_of_a_seed_share_an_encoder_where_the_task_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short() -> Any:
+        made = presets.lane_cfc()
+        few = replace(made.demonstrations, episodes=2, shifts=())
+        return replace(made, demonstrations=few, steps=2, checkpoint_every=2)
+
+    task = TASKS["breakout"]._replace(preset=short, env={"max_steps": 40}, shifts=())
+    monkeypatch.setitem(TASKS, "breakout", task)
+    asked = [f"--out={tmp_path / 'cache'}", f"--results={tmp_path / 'results'}", "--tasks", "breakout"]
+    assert main([*asked, "--seeds", "1", "2", "--episodes", "1", "--models", LOW_RANK, RECURRENT]) == 0
+    folder = tmp_path / "cache/breakout"
+    runs = sorted(path.name for path in folder.iterdir() if (path / "config.json").exists())
+    assert runs == [*(f"cfc-r4-s0.5-lr1-s{s}" for s in (1, 2)), "encoder-s1", "encoder-s2"] + [
+        f"lstm-r64-s0-lr1-s{s}" for s in (1, 2)
+    ]
+    hashes = {}
+    for name in runs:
+        policy = Run(folder / name).checkpoints.load()[1]["agent"]["policy"]
+        hashes[name] = tree_hash({key: value for key, value in policy.items() if key.startswith("encoder.")})
+    for seed in (1, 2):
+        assert hashes[f"cfc-r4-s0.5-lr1-s{seed}"] == hashes[f"lstm-r64-s0-lr1-s{seed}"] == hashes[f"encoder-s{seed}"]
+    assert hashes["encoder-s1"] != hashes["encoder-s2"]
 
 
 def write(options: Arguments, task: plan.Task, model: str, returns: dict[int, tuple[float, float]]) -> None:
@@ -151,16 +178,16 @@ def test_tuning_lists_every_learning_rate(tmp_path: Path) -> None:
 def test_all_models_are_experiments_and_all_shifts_fit() -> None:
     asked = Arguments(seeds=(5,))
     seen = [config(policy) for policy in policies(asked)]
-    assert len(seen) == 2 * len(MODELS) - 1  # an arm's state is shown anyway
+    assert len(seen) == 4 * len(MODELS) - 2  # an arm's state is shown anyway, that of a game never
     for task in TASKS:
         agents = [made.agent for policy, made in zip(policies(asked), seen, strict=True) if policy.task == task]
         alike = [(a, b) for a in range(len(agents)) for b in range(a) if agents[a] == agents[b]]
-        assert len(alike) == (task == "lane")  # the feed-forward policy, which sees the image or the state
+        assert len(alike) == (TASKS[task].privileged is not None)  # feed-forward, which sees more or less
         plain: Any = config(Policy(task, DENSE, 1.0, 5))
         for shift in TASKS[task].shifts:
             assert shift in registry.shifts.names()
             make_env(plain.env.id, 1, plain.env.kwargs(), [f"{shift}:3"]).close()
-    assert {type(made.env) for made in seen} == {LaneFollowConfig, ArmReachConfig}
+    assert {type(made.env) for made in seen} == {LaneFollowConfig, ArmReachConfig, GymnasiumTaskConfig, AtariConfig}
     tuned = list(policies(replace(asked, tune=True, models=("mlp",), tasks=("arm",))))
     assert [policy.factor for policy in tuned] == [0.5, 1.0, 2.0]
     assert {policy.seed for policy in tuned} == {plan.TUNING_SEED}
