@@ -15,6 +15,9 @@ from neuroctl import record, registry
 from neuroctl.agents.policies import CellPolicy
 from neuroctl.run import environment_spaces, make_agent
 
+STEPS_OF_GAMES = 300
+"""Of an episode, whose length is of no concern here."""
+
 
 def effective_parameters(policy: CellPolicy) -> tuple[int, int]:
     """Trainable numbers of the whole policy, and of its recurrent cell."""
@@ -43,7 +46,9 @@ def main() -> None:
             if not registry.agents.load(config.agent.name).offline:
                 continue  # see spiking_loop.py
             path = Path(folder) / name
-            data = [record("expert", path, episodes=16, env_id=config.env.id, env_kwargs=config.env.kwargs())]
+            short = {"max_steps": STEPS_OF_GAMES} if "Atari" in config.env.id else {}
+            kwargs = {**config.env.kwargs(), **short}
+            data = [record("expert", path, episodes=16, env_id=config.env.id, env_kwargs=kwargs)]
             agent: Any = make_agent(replace(config, seed=1), environment_spaces(config), data)
             update = median_seconds(agent.update, options.repeats)
             latency = {}
