@@ -20,6 +20,7 @@ PROGRAMS = {
     "replay": "verify a recording, compare a policy with it, make a video or a file for Rerun",
     "export": "a trained controller as an ONNX file, a recording as a Minari dataset",
     "report": "figures and tables of runs as one HTML page",
+    "view": "the same page while runs train, in a browser on this machine",
 }
 
 

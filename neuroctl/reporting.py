@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,17 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DamagedFileError, NeuroctlError
+from .page_curves import learning_curves
+from .page_parts import document, embedded, image, new_figure, table
 from .run import Run, agent_with, environment_spaces
 from .storage import atomic_write, read_json
 from .versions import versions
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto }
-td, th { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd }
-img, video { max-width: 100%; height: auto } pre { background: #f5f5f5; padding: .7rem; overflow-x: auto }
-"""
 
 ROBUSTNESS_FIGURES = {
     "severity": "score against severity for each shift",
@@ -50,92 +43,57 @@ def report(*runs: str | Path, out: str | Path | None = None, robustness: str | P
     opened = [Run(path) for path in runs]
     path = Path(out) if out is not None else opened[0].path / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = _names(opened)
-    sections = [
-        ("Learning", _image(_learning_figure(opened, names), "training metrics against steps")),
-        ("Closed loop", _evaluation_section(opened, names)),
-        ("Robustness", "" if robustness is None else _robustness_section(Path(robustness))),
-        *((f"Connectivity of {n}", _connectivity_section(r)) for r, n in zip(opened, names, strict=True)),
-        *((f"Video of {n}", _video_section(r)) for r, n in zip(opened, names, strict=True)),
-        ("Reproduce", _commands(opened)),
-        (
-            "Configuration",
-            "".join(f"<h3>{html.escape(n)}</h3>{_config(r)}" for r, n in zip(opened, names, strict=True)),
-        ),
-        ("Versions", _table(list(versions().items()), ("what", "here"))),
-    ]
-    title = "neuroctl: " + ", ".join(names)
-    body = "".join(f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in sections if content)
-    atomic_write(
-        path,
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1>{body}</body></html>",
-    )
+    atomic_write(path, page(opened, None if robustness is None else Path(robustness)))
     return path
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def page(runs: Sequence[Run], robustness: Path | None = None, extra: str = "") -> str:
+    """The page of runs.
+
+    Args:
+        runs: one, or several to be compared.
+        robustness: folder of a robustness matrix.
+        extra: HTML between the heading and the first section.
+
+    Raises:
+        NeuroctlError: there is no robustness matrix in that folder.
+    """
+    named = names_of(runs)
+    curves = learning_curves({name: run.metrics() for name, run in named.items()})
+    sections = [
+        ("Learning", curves.body),
+        ("Closed loop", _evaluation_section(named)),
+        ("Robustness", "" if robustness is None else _robustness_section(robustness)),
+        *((f"Connectivity of {name}", _connectivity_section(run)) for name, run in named.items()),
+        *((f"Video of {name}", _video_section(run)) for name, run in named.items()),
+        ("Reproduce", _commands(runs)),
+        ("Configuration", "".join(f"<h3>{html.escape(name)}</h3>{_config(run)}" for name, run in named.items())),
+        ("Versions", table(list(versions().items()), ("what", "here"))),
+    ]
+    body = "".join(f"<h2>{html.escape(heading)}</h2>{content}" for heading, content in sections if content)
+    return document("neuroctl: " + ", ".join(named), extra + body + curves.scripts, curves.head)
+
+
+def names_of(runs: Sequence[Run]) -> dict[str, Run]:
+    """Runs by the names of their folders; by whole paths where those are not enough to tell them apart."""
     short = [run.path.name for run in runs]
-    return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
-
-
-def _new_figure(columns: int, height: float = 3.0) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * columns, height), layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
-def _image(figure: Any, description: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return _embedded(buffer.getvalue(), description)
-
-
-def _embedded(png: bytes, description: str) -> str:
-    data = base64.b64encode(png).decode()
-    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">'
-
-
-def _table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in header)
-    lines = ("".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows)
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
-
-
-def _learning_figure(runs: Sequence[Run], names: Sequence[str]) -> Any:
-    """One panel for each metric, one line for each run."""
-    metrics = [run.metrics() for run in runs]
-    keys = sorted({k for lines in metrics for line in lines for k in line} - {"step", "time_s", "steps_per_s"})
-    figure, axes = _new_figure(max(len(keys), 1))
-    for axis, key in zip(axes, keys, strict=False):
-        for lines, name in zip(metrics, names, strict=True):
-            points = [(line["step"], line[key]) for line in lines if key in line]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 3 else None)
-        axis.set(xlabel="step", title=key)
-        if key == "loss":
-            axis.set_yscale("log")
-    if keys:
-        axes[0].legend(fontsize="small")
-    return figure
+    names = short if len(set(short)) == len(short) else [str(run.path) for run in runs]
+    return dict(zip(names, runs, strict=True))
 
 
 def _evaluations(run: Run) -> dict[str, dict[str, Any]]:
     return {path.stem: read_json(path) for path in sorted((run.path / "evaluations").glob("*.json"))}
 
 
-def _evaluation_section(runs: Sequence[Run], names: Sequence[str]) -> str:
-    results = [_evaluations(run) for run in runs]
+def _evaluation_section(runs: Mapping[str, Run]) -> str:
+    results = [_evaluations(run) for run in runs.values()]
     conditions = sorted({c for result in results for c in result}, key=lambda c: (c != "clean", c))
     if not conditions:
         return ""
-    figure, axes = _new_figure(1, 0.6 + 0.32 * len(conditions) * len(runs))
+    figure, axes = new_figure(1, 0.6 + 0.32 * len(conditions) * len(runs))
     figure.set_figwidth(8)
     rows = []
-    for i, (result, name) in enumerate(zip(results, names, strict=True)):
+    for i, (result, name) in enumerate(zip(results, runs, strict=True)):
         found = [(k, result[c]) for k, c in enumerate(conditions) if c in result]
         places = [k + (i - (len(runs) - 1) / 2) * 0.8 / len(runs) for k, _ in found]
         values = [r["return_iqm"] for _, r in found]
@@ -151,7 +109,7 @@ def _evaluation_section(runs: Sequence[Run], names: Sequence[str]) -> str:
     axes[0].invert_yaxis()
     axes[0].legend(fontsize="small")
     header = ("run", "condition", "episodes", "return IQM", "95 % interval", "mean", "success")
-    return _image(figure, "return in each condition") + _table(rows, header)
+    return image(figure, "return in each condition") + table(rows, header)
 
 
 def _evaluation_row(name: str, condition: str, result: Mapping[str, Any]) -> tuple[object, ...]:
@@ -180,8 +138,8 @@ def _robustness_section(folder: Path) -> str:
     except (KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{path} is damaged: no {error}") from None
     header = ("policy", "units", "area over all shifts", "95 % interval", "worst episode")
-    figures = [_embedded((folder / f"{name}.png").read_bytes(), what) for name, what in ROBUSTNESS_FIGURES.items()]
-    return f"<p>{said}</p>{_table(rows, header)}{''.join(figures)}"
+    figures = [embedded((folder / f"{name}.png").read_bytes(), what) for name, what in ROBUSTNESS_FIGURES.items()]
+    return f"<p>{said}</p>{table(rows, header)}{''.join(figures)}"
 
 
 def _robustness_row(name: str, policy: Mapping[str, Any]) -> tuple[object, ...]:
@@ -198,11 +156,11 @@ def _connectivity_section(run: Run) -> str:
     weights = agent_with(run.config, environment_spaces(run.config), trees["agent"]).recurrent_weights()
     if not weights:
         return ""
-    return _image(_connectivity_figure(weights), "recurrent weights and their eigenvalues")
+    return image(_connectivity_figure(weights), "recurrent weights and their eigenvalues")
 
 
 def _connectivity_figure(weights: Mapping[str, NDArray[Any]]) -> Any:
-    figure, axes = _new_figure(len(weights) + 1)
+    figure, axes = new_figure(len(weights) + 1)
     limit = max(float(np.abs(w).max()) for w in weights.values())
     angle = np.linspace(0, 2 * np.pi, 100)
     axes[-1].plot(np.cos(angle), np.sin(angle), color="0.8")

@@ -1,0 +1,100 @@
+"""The page as Chromium shows it: figures are drawn, nothing complains or asks the network, names for all, any width."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuroctl.reporting import report
+
+from .pages import line, make_run, served
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs the package chromium")
+IDLE = "() => window.Bokeh && Bokeh.documents.length > 0 && Bokeh.documents.every(each => each.is_idle)"
+BLUE = np.array([31, 119, 180])
+"""Of the first curve."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+class Visit:
+    """A page at an address, and what it said and asked for."""
+
+    def __init__(self, browser: Any, address: str, width: int = 1280) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(address)
+        self.page.wait_for_function(IDLE)
+
+    def drawn(self) -> list[int]:
+        """Pixels in the colour of the first curve, for each figure."""
+        from io import BytesIO
+
+        from imageio.v3 import imread
+
+        shots = [imread(BytesIO(figure.screenshot())) for figure in self.page.locator("[role=img]").all()]
+        return [int((np.abs(shot[..., :3].astype(int) - BLUE).max(-1) < 40).sum()) for shot in shots]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    lines = [line(n, loss=3 / n, zeal=float(np.sin(n)), **{"episode/return": float(n)}) for n in range(1, 60)]
+    return make_run(tmp_path / "run", *lines)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_figure_is_drawn_at_any_width_without_the_network(browser: Any, run: Any, width: int) -> None:
+    path = report(run.path)
+    visit = Visit(browser, path.as_uri(), width)
+    assert len(visit.drawn()) == 3 and min(visit.drawn()) > 100
+    assert visit.complaints == [] and visit.requests == [path.as_uri()]
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_everything_has_a_name_and_what_can_be_opened_is_reached_by_keys(browser: Any, run: Any) -> None:
+    page = Visit(browser, report(run.path).as_uri()).page
+    assert page.get_by_role("img", name="loss against step: run 3 to 0.05085").count() == 1
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    assert page.locator("html[lang=en]").count() == page.get_by_role("main").count() == 1
+    page.keyboard.press("Tab")
+    for _ in range(50):
+        if page.evaluate("document.activeElement.tagName") == "SUMMARY":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator("details[open]").count() == 1
+
+
+def test_curves_and_progress_move_while_the_run_goes_on(browser: Any, run: Any) -> None:
+    with served(run.path) as address:
+        visit = Visit(browser, address)
+        bar = visit.page.get_by_role("progressbar", name="run")
+        assert bar.get_attribute("value") == "59"
+        with (run.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(line(300, loss=0.01, zeal=0.0, **{"episode/return": 300.0})) + "\n")
+        visit.page.wait_for_function("document.getElementById('progress-0').value == 300")
+        ends = "Bokeh.documents[0].get_model_by_name('loss of run').data.x.at(-1)"
+        assert visit.page.evaluate(ends) == 300
+        with (run.path / "metrics.jsonl").open("a") as file:  # a metric that was not there: the page is loaded anew
+            file.write(json.dumps(line(400, loss=0.01, **{"evaluation/return": 7.0})) + "\n")
+        visit.page.get_by_role("img", name="evaluation/return against step").wait_for()
+        visit.page.wait_for_function(IDLE)
+        assert len(visit.drawn()) == 4
+    visit.page.get_by_text("No answer: is neuroctl view still running?").wait_for()
