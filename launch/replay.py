@@ -1,4 +1,4 @@
-"""`neuroctl replay DATASET [--episode 7] --verify | --policy | --video out.mp4 | --rerun out.rrd`."""
+"""`neuroctl replay DATASET [--episode 7] --verify | --policy | --video out.mp4 | --page out.html | --rerun out.rrd`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuroctl.launch.program import parse, run, shown
 
 @dataclass(frozen=True)
 class Arguments:
-    """Replay a recording: verify it, compare a policy with it, or show an episode: as a video, or in Rerun's viewer."""
+    """Replay a recording: verify it, compare a policy with it, or show an episode: video, page, Rerun's viewer."""
 
     dataset: tyro.conf.Positional[Path]
     """Folder of the recording."""
@@ -31,6 +31,8 @@ class Arguments:
     """latest, best, or a step of the policy; the recorded one when absent."""
     video: Path | None = None
     """Write the episode as an mp4 file."""
+    page: Path | None = None
+    """Write the episode as an html file: film, observations and curves, moved through together."""
     rerun: Path | None = None
     """Write the episode as an rrd file for Rerun's viewer (extra: export)."""
 
@@ -38,8 +40,8 @@ class Arguments:
 def main(argv: Sequence[str] | None = None) -> int:
     """Replay; exit code 0 when all is exact, 1 otherwise."""
     options = parse(Arguments, argv, "replay")
-    if not (options.verify or options.policy or options.video or options.rerun):
-        raise NeuroctlError("say what to do: --verify, --policy, --video FILE or --rerun FILE")
+    if not (options.verify or options.policy or options.video or options.page or options.rerun):
+        raise NeuroctlError("say what to do: --verify, --policy, --video FILE, --page FILE or --rerun FILE")
     for name in ("source", "checkpoint"):
         if getattr(options, name) is not None and not options.policy:
             raise NeuroctlError(f"--{name} has no effect without --policy")
@@ -51,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from neuroctl.video import replay_video
 
         sys.stdout.write(f"video: {replay_video(options.dataset, _shown(options), options.video)}\n")
+    if options.page is not None:
+        from neuroctl.page_replay import replay_page
+
+        sys.stdout.write(f"page: {replay_page(options.dataset, _shown(options), options.page)}\n")
     if options.rerun is not None:
         from neuroctl.rerun_export import export_rerun
 

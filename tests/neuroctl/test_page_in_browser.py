@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import neuroctl
+from neuroctl.page_replay import replay_page
 from neuroctl.reporting import report
 
 from .pages import line, make_run, served
@@ -96,3 +98,26 @@ def test_curves_and_progress_move_while_the_run_goes_on(browser: Any, run: Any) 
         visit.page.wait_for_function(IDLE)
         assert len(visit.drawn()) == 4
     visit.page.get_by_text("No answer: is neuroctl view still running?").wait_for()
+
+
+def test_an_episode_is_moved_through_by_keys_and_plays(browser: Any, tmp_path: Path) -> None:
+    kwargs = {"observation": "retina", "max_steps": 12}
+    neuroctl.record("expert", tmp_path / "d", episodes=1, env_id="neuroctl/LaneFollow-v0", env_kwargs=kwargs)
+    path = replay_page(tmp_path / "d", 0, tmp_path / "episode.html")
+    visit = Visit(browser, path.as_uri())
+    page, where = visit.page, visit.page.locator("#where")
+    films = [page.get_by_role("img", name=f"{name} at this step") for name in ("film", "observation")]
+    before = [film.get_attribute("src") for film in films]
+    assert where.text_content() == "step 0 of 12, 0.00 s" and len(visit.drawn()) == 3
+    page.get_by_role("slider", name="step").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert where.text_content() == "step 5 of 12, 0.10 s"
+    after = [film.get_attribute("src") for film in films]
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    cursors = "Bokeh.documents.flatMap(d => [...d.all_models]).filter(m => m.name === 'cursor').map(m => m.location)"
+    assert page.evaluate(cursors) == [5, 5, 5]
+    page.get_by_role("button", name="Play").click()
+    page.get_by_text("step 12 of 12").wait_for()
+    page.get_by_role("button", name="Play").wait_for()  # at the end it stops
+    assert visit.complaints == [] and [url for url in visit.requests if not url.startswith("data:")] == [path.as_uri()]

@@ -1,0 +1,177 @@
+"""A recorded episode as a page: a film, what was observed, and curves, moved through together by one slider."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .episode_series import series_of
+from .errors import NeuroctlError
+from .page_parts import document
+from .recording import Recording
+from .storage import atomic_write
+from .vector import make_env, spaces_of
+from .video import FPS, replay_frames
+
+MOST_FRAMES = 600
+"""Of the film; of longer episodes every second frame is kept, or every third, ..."""
+MOST_CURVES = 8
+"""In one figure; vectors of more numbers are shown as a map of colours."""
+HEIGHT_PX = 220
+STYLE = """<style>
+.films { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-end }
+.films img { width: 20rem; max-width: 100%; image-rendering: pixelated }
+.controls { position: sticky; top: 0; background: white; padding: .5rem 0; z-index: 9; display: flex; gap: 1rem }
+.controls input { flex: 1; min-width: 5rem }
+</style>"""
+SCRIPT = """<script>
+const episode = JSON.parse(document.getElementById("episode").textContent);
+const slider = document.getElementById("step"), button = document.getElementById("play");
+let playing = null;
+function show() {
+  const step = slider.valueAsNumber;
+  episode.films.forEach(({every, frames}, n) => {
+    document.getElementById("film-" + n).src = frames[Math.min(Math.floor(step / every), frames.length - 1)];
+  });
+  const time = episode.dt_s === null ? "" : `, ${(step * episode.dt_s).toFixed(2)} s`;
+  document.getElementById("where").textContent = `step ${step} of ${slider.max}${time}`;
+  for (const drawn of Bokeh.documents)
+    for (const model of drawn.all_models) if (model.name === "cursor") model.location = step;
+}
+function pause() { clearInterval(playing); playing = null; button.textContent = "Play"; }
+function next() { if (slider.value === slider.max) pause(); else { slider.valueAsNumber += 1; show(); } }
+button.addEventListener("click", () => {
+  if (playing !== null) return pause();
+  if (slider.value === slider.max) slider.value = 0;
+  button.textContent = "Pause";
+  playing = setInterval(next, episode.frame_ms);
+});
+slider.addEventListener("input", show);
+show();
+</script>"""
+
+
+def replay_page(dataset: str | Path, number: int, path: str | Path) -> Path:
+    """Write the page of a recorded episode; it opens from disk and needs no network.
+
+    Args:
+        dataset: folder of the recording.
+        number: of the episode.
+        path: the page, `.html`.
+
+    Raises:
+        NeuroctlError: there is no such episode, the environment cannot be rendered, or the file has another ending.
+    """
+    target = Path(path)
+    if target.suffix != ".html":
+        raise NeuroctlError(f"pages end in .html, not {target.name}")
+    recording = Recording(dataset)
+    episode, info = recording.episode(number), recording.info
+    env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
+    dt_s = spaces_of(env).control_dt_s
+    env.close()
+    parts = dict(series_of(episode))
+    films = {"film": _film(recording, number, len(episode))}
+    films |= {name: _observed(values) for name, values in parts.items() if values.ndim > 2}
+    head, drawn, scripts = _curves({name: values for name, values in parts.items() if values.ndim <= 2})
+    content = {"films": list(films.values()), "dt_s": dt_s, "frame_ms": 1000 * (1 / FPS if dt_s is None else dt_s)}
+    said = f"{info.env_id} {info.env_kwargs}, shifts {list(info.shifts)}, played by {info.agent}"
+    body = (
+        f"<p>{html.escape(said)}</p>{_controls(len(episode))}{_stage(films)}{drawn}{scripts}"
+        f'<script type="application/json" id="episode">{_json(content)}</script>{SCRIPT}'
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(target, document(f"neuroctl: episode {number} of {recording.path.name}", body, STYLE + head))
+    return target
+
+
+def _json(content: Any) -> str:
+    """As part of a page: nothing in it ends a script."""
+    return json.dumps(content).replace("</", "<\\/")
+
+
+def _controls(steps: int) -> str:
+    return (
+        '<div class="controls"><button id="play">Play</button>'
+        f'<input id="step" type="range" min="0" max="{steps}" value="0" aria-label="step">'
+        '<output id="where" for="step"></output></div>'
+    )
+
+
+# -- pictures --------------------------------------------------------------------------------------------------
+
+
+def _film(recording: Recording, number: int, steps: int) -> dict[str, Any]:
+    """The rendered episode, every so many steps."""
+    every = -(-steps // MOST_FRAMES)
+    frames = (frame for step, frame in enumerate(replay_frames(recording, number)) if step % every == 0)
+    return {"every": every, "frames": [_data_url(frame, "jpeg", quality=80) for frame in frames]}
+
+
+def _observed(images: NDArray[Any]) -> dict[str, Any]:
+    """Observed images without loss; of others than an 8-bit camera's, 0 is grey."""
+    if images.dtype != np.uint8:
+        largest = max(float(np.abs(images).max()), 1e-9)
+        images = np.rint(128 + 127 * images / largest).astype(np.uint8)
+    return {"every": 1, "frames": [_data_url(image, "png") for image in images]}
+
+
+def _data_url(image: NDArray[np.uint8], kind: str, **options: Any) -> str:
+    from imageio.v3 import imwrite
+
+    data: Any = imwrite("<bytes>", image, extension=f".{kind}", **options)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _stage(films: Mapping[str, Any]) -> str:
+    shown = "".join(
+        f"<figure><figcaption>{name}</figcaption>"
+        f'<img id="film-{n}" alt="{name} at this step" src="{film["frames"][0]}"></figure>'
+        for n, (name, film) in enumerate((html.escape(name), film) for name, film in films.items())
+    )
+    return f'<div class="films">{shown}</div>'
+
+
+# -- curves ----------------------------------------------------------------------------------------------------
+
+
+def _curves(parts: Mapping[str, NDArray[Any]]) -> tuple[str, str, str]:
+    """Scripts for the head, figures, and what draws them."""
+    from bokeh.embed import components
+    from bokeh.models import DataRange1d
+    from bokeh.resources import Resources
+
+    shared = DataRange1d(range_padding=0)
+    script, drawings = components({name: _figure(values, shared) for name, values in parts.items()})
+    figures = "".join(
+        f"<figure><figcaption>{html.escape(name)}</figcaption>"
+        f'<div role="img" aria-label="{html.escape(name)} against step">{drawings[name]}</div></figure>'
+        for name in parts
+    )
+    return Resources(mode="inline", components=["bokeh"]).render(), f'<div class="curves">{figures}</div>', script
+
+
+def _figure(values: NDArray[Any], shared: Any) -> Any:
+    """A curve for each number `[T, D]`, or a map of colours; and a line where the slider is."""
+    from bokeh.models.annotations import Span
+    from bokeh.palettes import Category10_10
+    from bokeh.plotting import figure
+
+    table = values.reshape(len(values), -1).astype(np.float64)
+    made: Any = figure(height=HEIGHT_PX, sizing_mode="stretch_width", tools="pan,box_zoom,reset,save", x_range=shared)
+    made.toolbar.logo, made.toolbar_location, made.xaxis.axis_label = None, "above", "step"
+    if table.shape[1] > MOST_CURVES:
+        size = {"dw": len(table), "dh": table.shape[1]}
+        made.image([np.ascontiguousarray(table.T)], x=0, y=0, **size, palette="Viridis256")
+    else:
+        for d, column in enumerate(table.T):
+            made.line(np.arange(len(table)), column, color=Category10_10[d], line_width=1)
+    made.add_layout(Span(location=0, dimension="height", line_color="black", line_dash="dashed", name="cursor"))
+    return made
