@@ -87,6 +87,7 @@ class ActorCriticAgent(RolloutAgent):
         y, self._state = self.policy.cell.step(
             self.policy.encoder(self._tensor(obs)), self._state, torch.tensor(first, device=self.device)
         )
+        self._units = y
         output = self.policy.readout(y)
         if not self.learning:
             return self._array(head.mode(output))
@@ -136,6 +137,10 @@ class ActorCriticAgent(RolloutAgent):
         elif self.config.rewards == "clip":
             reward = np.clip(reward, -1, 1)
         return reward.astype(np.float32)
+
+    def activity(self) -> dict[str, NDArray[Any]]:
+        """The cell's units, `[B, H]`."""
+        return {"units": self._array(self._units)}
 
     def recurrent_weights(self) -> dict[str, NDArray[Any]]:
         """The cell's recurrent matrices; none for units that see their own past only."""

@@ -97,9 +97,14 @@ class ImitationAgent(Agent):
     def act(self, obs: Observation, first: NDArray[np.bool_]) -> NDArray[Any]:
         """The mode of the action distribution, `[B, ...]`."""
         now = torch.as_tensor(np.asarray(obs), device=self.device)
-        output, self._state = self.policy.step(now, self._state, torch.tensor(first, device=self.device))
-        action: NDArray[Any] = self.policy.head.mode(output).cpu().numpy()
+        features, begins = self.policy.encoder(now), torch.tensor(first, device=self.device)
+        self._units, self._state = self.policy.cell.step(features, self._state, begins)
+        action: NDArray[Any] = self.policy.head.mode(self.policy.readout(self._units)).cpu().numpy()
         return action
+
+    def activity(self) -> dict[str, NDArray[Any]]:
+        """The cell's units, `[B, H]`."""
+        return {"units": self._units.cpu().numpy()}
 
     def recurrent_weights(self) -> dict[str, NDArray[Any]]:
         """The cell's recurrent matrices; none for a cell without recurrence."""

@@ -123,6 +123,14 @@ class SporeAgent(Agent):
         commands = self._controller.act(obs)
         return commands.astype(self.spaces.action.dtype, copy=False)
 
+    def activity(self) -> dict[str, NDArray[Any]]:
+        """Spikes of every neuron in the last control step, `[B, N]` by population."""
+        return {name: spikes.sum(0, dtype=np.uint16) for name, spikes in self.network.activity.items()}
+
+    def synapses(self) -> dict[str, NDArray[Any]]:
+        """Weights of the synapses, by projection."""
+        return {name: np.array(self.network.weight(name)) for name in self.network.rules}
+
     # -- learning ----------------------------------------------------------------------------------------------
 
     def observe(

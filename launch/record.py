@@ -39,6 +39,8 @@ class Arguments:
     """Ray workers; 0 plays in this process. The recording is the same."""
     ray_address: str | None = None
     """HOST:PORT of a Ray cluster's head, or auto; workers run on this machine when absent."""
+    neural: bool = False
+    """Record what goes on inside too: recurrent states, spikes, and the synapses that learn."""
     learn: bool = False
     """The agent goes on learning while it is recorded; replay --policy repeats its updates."""
 
@@ -60,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             checkpoint=options.checkpoint,
             member=options.member,
             learn=options.learn,
+            neural=options.neural,
             workers=options.workers,
             ray_address=options.ray_address,
             progress=progress,

@@ -92,6 +92,14 @@ class Agent(ABC):
         `info["final_obs"]`; truncation bootstraps from it, termination does not.
         """
 
+    def activity(self) -> dict[str, NDArray[Any]]:
+        """What went on inside while the last action was chosen, `[B, ...]` by name; empty where there is nothing."""
+        return {}
+
+    def synapses(self) -> dict[str, NDArray[Any]]:
+        """Weights that change while the agent acts, `[B, ...]` by name; empty where there are none."""
+        return {}
+
     def update(self) -> dict[str, float]:
         """Learn if it is time to; metrics, or an empty dict when nothing was learned."""
         return {}
@@ -181,6 +189,7 @@ class Step:
         truncated: `[B]`.
         next_obs: observation after the step; where `done`, the first of the next episode.
         info: Gymnasium's vector info.
+        agent: who acted; None where that is not known.
     """
 
     index: int
@@ -192,6 +201,7 @@ class Step:
     truncated: NDArray[np.bool_]
     next_obs: Observation
     info: Info
+    agent: Agent | None = None
 
     @property
     def done(self) -> NDArray[np.bool_]:

@@ -65,7 +65,8 @@ def record_on_workers(
     progress.advance(sum(shard.count for shard, _ in missing) - sum(shard.count for shard, _ in todo))
     with crew(min(workers, max(len(todo), 1)), _record, ray_address) as players:
         assert isinstance(players, Workers)
-        answers = players.answers((shard, players.share(player), wanted, label) for shard, wanted in todo)
+        neural = recording.info.neural
+        answers = players.answers((shard, players.share(player), wanted, label, neural) for shard, wanted in todo)
         for (shard, _), episodes in zip(todo, answers, strict=True):
             for number, data, summary in episodes:
                 recording.add_encoded(number, data.tobytes(), summary)
@@ -85,9 +86,11 @@ class _Episodes:
         self.taken.append((number, np.frombuffer(encoded(arrays, summary), np.uint8), dict(summary)))
 
 
-def _record(shard: Shard, player: Player, wanted: Sequence[int | None], label: bool, beat: Beat) -> list[Any]:
+def _record(
+    shard: Shard, player: Player, wanted: Sequence[int | None], label: bool, neural: bool, beat: Beat
+) -> list[Any]:
     episodes = _Episodes()
-    play_shard(shard, player, [Recorder(episodes, wanted, shard.seeds), _Pulse(beat)], label)
+    play_shard(shard, player, [Recorder(episodes, wanted, shard.seeds, neural=neural), _Pulse(beat)], label)
     return episodes.taken
 
 

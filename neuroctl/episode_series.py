@@ -19,6 +19,7 @@ def series_of(episode: Episode) -> Iterator[tuple[str, NDArray[Any]]]:
     if not np.array_equal(episode.label, episode.action, equal_nan=True):
         parts["expert"] = episode.label
     parts |= {"reward": episode.reward, "return": np.cumsum(episode.reward)}
+    parts |= {name: values.reshape(len(values), -1) for name, values in episode.neural.items()}
     for name, values in parts.items():
         yield from series(name, values)
 

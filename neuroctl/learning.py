@@ -35,7 +35,7 @@ def record_learning(
     for number, shard in enumerate(shards):
         sound = recording.is_sound(number)
         if not (sound and recording.has_learning_state(number + 1)):
-            recorder = Recorder(recording, [None if sound else number], shard.seeds)
+            recorder = Recorder(recording, [None if sound else number], shard.seeds, neural=recording.info.neural)
             ClosedLoop(env, agent, [recorder]).run_episodes(
                 shard.seeds, shard.seed, learning=recording.learning_state(number)
             )

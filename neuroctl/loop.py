@@ -67,7 +67,8 @@ class ClosedLoop:
             next_obs, reward, terminated, truncated, info = self.env.step(action)
         except NonFiniteError as error:
             raise NonFiniteError(f"{error}{self.write_dump()}") from None
-        step = Step(self.step_index, self._obs, self._first, action, reward, terminated, truncated, next_obs, info)
+        ends = terminated, truncated
+        step = Step(self.step_index, self._obs, self._first, action, reward, *ends, next_obs, info, self.agent)
         self._recent.append(step)
         self._check("reward", reward)
         self._check("observation", next_obs)

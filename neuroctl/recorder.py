@@ -36,6 +36,7 @@ class Recorder(Listener):
             Later episodes of a row are not recorded.
         seeds: seed of each row's episode, `[B]`.
         state_every: control steps between snapshots of the environment's state.
+        neural: whether the agent's activity is recorded too, and its synapses while it learns, at every snapshot.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Recorder(Listener):
         numbers: Sequence[int | None],
         seeds: Sequence[int],
         state_every: int = STATE_EVERY,
+        neural: bool = False,
     ) -> None:
         self._recording = recording
         self._numbers = list(numbers)
@@ -52,6 +54,8 @@ class Recorder(Listener):
         self._steps: list[dict[str, NDArray[Any]]] = []
         self._images: list[dict[str, FrameWriter]] = [{} for _ in self._numbers]
         self._states: list[dict[str, NDArray[Any]]] = []
+        self._neural = neural
+        self._synapses: list[dict[str, NDArray[Any]]] = []
 
     def on_begin(self, env: Vector, obs: Observation, info: Info) -> None:
         """Take the state that the episodes start from."""
@@ -75,13 +79,16 @@ class Recorder(Listener):
                 self._images[row].setdefault(key, FrameWriter()).add(seen[key][row])
         label = {} if self._label is None else {"label": self._label}
         self._label = step.info.get("expert_action")
-        self._steps.append({**numbers, "action": step.action, "reward": step.reward, **label})
+        inside = flatten("neural", step.agent.activity()) if self._neural and step.agent else {}
+        self._steps.append({**numbers, "action": step.action, "reward": step.reward, **label, **inside})
         for row in np.flatnonzero(step.done).tolist():
             if self._numbers[row] is not None:
                 self._write(row, step)
                 self._numbers[row] = None
         if len(self._steps) % self._state_every == 0:
             self._snapshot()
+            if self._neural and step.agent and step.agent.learning:
+                self._synapses.append(flatten("synapses", step.agent.synapses()))
 
     def _write(self, row: int, step: Step) -> None:
         number = self._numbers[row]
@@ -100,8 +107,9 @@ class Recorder(Listener):
         arrays["reward"] = arrays["reward"].astype(np.float64)
         arrays["terminated"] = step.terminated[row]
         arrays["truncated"] = step.truncated[row]
-        for key in self._states[0] if self._states else ():
-            arrays[key] = np.stack([s[key][row] for s in self._states])
+        for snapshots in (self._states, self._synapses):
+            for key in snapshots[0] if snapshots else ():
+                arrays[key] = np.stack([s[key][row] for s in snapshots])
         summary = {"seed": int(self._seeds[row]), "row": row, "length": len(self._steps)}
         outcome = {"return": float(np.cumsum(arrays["reward"])[-1]), "terminated": bool(step.terminated[row])}
         final = scalar_columns(step.info.get("final_info", {}))
@@ -137,6 +145,7 @@ def dataset_info(
     checkpoint: int | None = None,
     member: int | None = None,
     learning: bool = False,
+    neural: bool = False,
 ) -> DatasetInfo:
     """Describe a recording that is about to be made in `env`."""
     return DatasetInfo(
@@ -153,4 +162,5 @@ def dataset_info(
         checkpoint=checkpoint,
         member=member,
         learning=learning,
+        neural=neural,
     )

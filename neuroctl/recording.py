@@ -59,6 +59,7 @@ class DatasetInfo:
         state_every: control steps between snapshots.
         versions: software and processor.
         learning: the agent went on learning while it was recorded.
+        neural: its activity was recorded too.
         format: of the files.
     """
 
@@ -75,6 +76,7 @@ class DatasetInfo:
     checkpoint: int | None = None
     member: int | None = None
     learning: bool = False
+    neural: bool = False
     format: int = FORMAT
 
 
@@ -93,6 +95,9 @@ class Episode:
         label: the expert's action for each observation, `[T, ...]`; the action itself where an expert acted.
         after: the observation `[...]` after the last step, where the agent went on learning; else None.
         states: environment state at steps 0, K, 2K, ..., each array `[snapshots, ...]`; empty without `get_state`.
+        neural: the agent's activity by name, `[T, ...]`, where it was recorded; see `Agent.activity`.
+        synapses: weights after steps K, 2K, ... by name, `[snapshots, ...]`, where the agent learned and they were
+            recorded; see `Agent.synapses`.
         info: the line of the index.
     """
 
@@ -105,10 +110,16 @@ class Episode:
     label: NDArray[Any]
     after: Observation | None
     states: dict[str, NDArray[Any]]
+    neural: dict[str, NDArray[Any]]
+    synapses: dict[str, NDArray[Any]]
     info: dict[str, Any]
 
     def __len__(self) -> int:
         return len(self.reward)
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 _SUMMARY = {"sha256", "seed", "row", "length", "return"}
@@ -329,7 +340,9 @@ class Recording:
             truncated=bool(arrays["truncated"]),
             label=arrays.get("label", arrays["action"]),
             after=unflatten(arrays, "after") if self.info.learning else None,
-            states={k.removeprefix("states/"): v for k, v in arrays.items() if k.startswith("states/")},
+            states=_under("states/", arrays),
+            neural=_under("neural/", arrays),
+            synapses=_under("synapses/", arrays),
             info=self.index[number],
         )
 

@@ -267,6 +267,7 @@ def record(
     checkpoint: str | int = "latest",
     width: int | None = None,
     learn: bool = False,
+    neural: bool = False,
     member: int | None = None,
     workers: int = 0,
     ray_address: str | None = None,
@@ -285,6 +286,7 @@ def record(
         checkpoint: of the run.
         width: rows that step together; 16 when None, 1 when the agent learns.
         learn: the agent goes on learning, from one episode to the next, and what it learned can be replayed.
+        neural: the agent's activity is recorded too, such as recurrent states or spikes, and the synapses that learn.
         member: who plays of a run that trained a population; its first when None.
         workers: Ray workers; 0 is this process. The recording is the same.
         ray_address: `HOST:PORT` of a Ray cluster's head, or `"auto"`; None starts workers on this machine.
@@ -305,6 +307,7 @@ def record(
         seed=seed,
         width=width,
         learn=learn,
+        neural=neural,
         workers=workers,
         ray_address=ray_address,
         progress=progress,
@@ -323,6 +326,7 @@ def record_player(
     width: int | None = None,
     label: bool = False,
     learn: bool = False,
+    neural: bool = False,
     workers: int = 0,
     ray_address: str | None = None,
     progress: Progress | None = None,
@@ -332,6 +336,8 @@ def record_player(
         raise NeuroctlError(f"width is {width}; an agent that learns is recorded in one row: its updates read all rows")
     if learn and (player.config is None or registry.agents.load(player.config.agent.name).offline):
         raise NeuroctlError(f"the agent of {player.name!r} does not learn while it acts: record without learn")
+    if neural and (player.config is None or registry.agents.load(player.config.agent.name).activity is Agent.activity):
+        raise NeuroctlError(f"{player.name!r} shows nothing of what goes on inside: record without neural")
     if learn and workers:
         raise NeuroctlError(f"workers is {workers}; an agent that learns is recorded by one: episode after episode")
     width = 1 if learn else WIDTH if width is None else width
@@ -349,6 +355,7 @@ def record_player(
         checkpoint=player.checkpoint,
         member=player.member,
         learning=learn,
+        neural=neural,
     )
     is_new = is_unused(Path(out))
     recording = Recording.create(out, info)
@@ -381,7 +388,7 @@ def _record_shards(
 ) -> None:
     for shard, wanted in zip(shards, missing_rows(recording, shards), strict=True):
         if any(n is not None for n in wanted):
-            recorder = Recorder(recording, wanted, shard.seeds)
+            recorder = Recorder(recording, wanted, shard.seeds, neural=recording.info.neural)
             ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)
         progress.advance(shard.count)
 
