@@ -150,6 +150,12 @@ def test_every_block_about_spore_runs(workspace, capsys):
     assert scope["samples"]["weight/senses->motor"].shape == (3, 4, 32, 8)
 
 
+def test_every_block_about_looking_inside_runs(workspace, capsys):
+    scope = run_blocks("docs/inside.md", shorten, capsys)
+    assert scope["shares"].shape == (2,) and scope["curves"].mean.shape == (8, 64)
+    assert scope["rest"].states.shape[1] == 64
+
+
 def test_every_block_about_robustness_runs(workspace, capsys):
     for preset, seed, out in (("lane-cfc", "1", "a-s1"), ("lane-cfc", "2", "a-s2"), ("lane-lstm", "1", "b")):
         words = ["train", preset, "--seed", seed, "--steps", "4", "--out", f"runs/{out}"]
