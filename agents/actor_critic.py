@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from neuroctl import contracts
 from neuroctl.contracts import Info, Observation, RolloutAgent, Spaces
 from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.interventions import Intervention
 from neuroctl.policy import map_state
 from neuroctl.streams import pack_generator, stream, unpack_generator
 
@@ -141,6 +142,10 @@ class ActorCriticAgent(RolloutAgent):
     def activity(self) -> dict[str, NDArray[Any]]:
         """The cell's units, `[B, H]`."""
         return {"units": self._array(self._units)}
+
+    def intervene(self, intervention: Intervention) -> None:
+        """See `Agent.intervene`; the cell's units are called `units`."""
+        self.policy.intervene(intervention)
 
     def recurrent_weights(self) -> dict[str, NDArray[Any]]:
         """The cell's recurrent matrices; none for units that see their own past only."""

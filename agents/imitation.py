@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuroctl.contracts import Agent, Observation, Spaces
 from neuroctl.errors import NeuroctlError
+from neuroctl.interventions import Intervention
 from neuroctl.policy import State, map_state
 from neuroctl.recording import Recording
 
@@ -105,6 +106,10 @@ class ImitationAgent(Agent):
     def activity(self) -> dict[str, NDArray[Any]]:
         """The cell's units, `[B, H]`."""
         return {"units": self._units.cpu().numpy()}
+
+    def intervene(self, intervention: Intervention) -> None:
+        """See `Agent.intervene`; the cell's units are called `units`."""
+        self.policy.intervene(intervention)
 
     def recurrent_weights(self) -> dict[str, NDArray[Any]]:
         """The cell's recurrent matrices; none for a cell without recurrence."""

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from neuroctl import registry
 from neuroctl.contracts import Spaces
 from neuroctl.errors import NeuroctlError
+from neuroctl.interventions import Intervention
 from neuroctl.policy import Policy, State
 from neuroctl.streams import derive_seed
 
 from .cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward, Stacked, wired
+from .cells.intervened import Intervened
 from .connectivity import LowRankSparse, RecurrentWeights
 from .encoders import Unencoded, make_encoder
 from .heads import Head, make_head
@@ -73,6 +75,16 @@ class CellPolicy(Policy):
         """One step; see `Policy.step`."""
         y, state = self.cell.step(self.encoder(obs), state, first)
         return self.readout(y), state
+
+    def intervene(self, intervention: Intervention) -> None:
+        """Silence and drive units of the cell, which are called `units`, for acting from now on.
+
+        Raises:
+            NeuroctlError: there are no such units.
+        """
+        size = self.cell.hidden_size
+        intervention.check_names({"units": size})
+        self.cell = Intervened(self.cell, *intervention.masks("units", size))
 
     def unroll(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, State]:
         """A sequence: encoder and readout are one product each over the whole of it."""

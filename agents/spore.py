@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neuroctl.checks import is_number, shown
 from neuroctl.contracts import Agent, Info, Observation, Spaces
 from neuroctl.errors import NeuroctlError
+from neuroctl.interventions import Intervention
 from neuroctl.training_checks import check_device
 
 from .spiking.controller import Encoder, Network, SpikingController
@@ -26,6 +27,8 @@ from .spore_coding import Rates, make_decoder, make_sense
 from .spore_config import DT_MS, SporeConfig
 from .spore_network import make_network
 
+SILENCING_MV = -1e4
+"""Current that keeps a neuron from firing."""
 REPORT_S = 1.0
 """Simulated time between two reports of metrics."""
 
@@ -74,6 +77,7 @@ class SporeAgent(Agent):
         }
         self._learned: Mapping[str, Any] | None = None
         self._begun = False
+        self._intervention: Intervention | None = None
         self._make(1, 0)  # says what is wrong with the options
 
     # -- acting ------------------------------------------------------------------------------------------------
@@ -100,7 +104,22 @@ class SporeAgent(Agent):
         if self._learned is not None:
             controller.adopt(self._learned["controller"], self._members_for(num_envs))
             steps = self._learned["steps"]
+        if self._intervention is not None:
+            self._inject(controller.network, self._intervention)
         self._start(controller, num_envs, steps)
+
+    def intervene(self, intervention: Intervention) -> None:
+        """See `Agent.intervene`; populations of neurons have the names of `activity`, and are driven by mV."""
+        network = self._make(1, 0).network
+        intervention.check_names({name: neurons.size for name, neurons in network.neurons.items()})
+        self._intervention = intervention
+
+    def _inject(self, network: Network, intervention: Intervention) -> None:
+        """Currents such that silent neurons do not fire, and into driven ones; they stay what they are."""
+        for name, neurons in network.neurons.items():
+            keep, added = intervention.masks(name, neurons.size)
+            currents = added + SILENCING_MV * (1 - keep)
+            neurons.current_mv = np.tile(currents, (network.batch_size, 1))
 
     def _start(self, controller: SpikingController, num_envs: int, steps: int) -> None:
         self._controller, self._num_envs, self._steps, self._begun = controller, num_envs, steps, True

@@ -38,6 +38,10 @@ class Arguments:
     """latest, best, or a step."""
     member: int | None = None
     """Of a run that trained a population, the agent that plays; each plays all episodes when absent."""
+    lesion: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Units that are silent, such as units:3,7 or units:25%; repeat for more."""
+    stimulate: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Units that are driven, such as units:3=1.5, or neurons by mV, such as motor:0=5.0; repeat for more."""
     json: bool = False
     """Print the result as JSON, with every episode."""
 
@@ -61,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             env_kwargs=parse_options(options.option),
             checkpoint=options.checkpoint,
             member=options.member,
+            lesions=options.lesion,
+            stimulations=options.stimulate,
             progress=progress,
         )
     summary = result.summary()
@@ -68,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         chosen = {"env": options.env, "checkpoint": options.checkpoint, "member": options.member, "seed": options.seed}
         default = {"env": None, "checkpoint": "latest", "member": None, "seed": 0}
         settings = [f"{name}={value}" for name, value in chosen.items() if value != default[name]]
-        save_evaluation(Path(options.source), summary, [*options.option, *settings])
+        done = [f"{what}={units}" for what in ("lesion", "stimulate") for units in getattr(options, what)]
+        save_evaluation(Path(options.source), summary, [*options.option, *settings, *done])
     if options.json:
         sys.stdout.write(json.dumps(summary, indent=1) + "\n")
         return 0

@@ -15,9 +15,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import NeuroctlError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .interventions import Intervention
     from .recording import Recording
 
 Observation = Any
@@ -95,6 +98,14 @@ class Agent(ABC):
     def activity(self) -> dict[str, NDArray[Any]]:
         """What went on inside while the last action was chosen, `[B, ...]` by name; empty where there is nothing."""
         return {}
+
+    def intervene(self, intervention: Intervention) -> None:
+        """Silence and drive units from the next `begin` on.
+
+        Raises:
+            NeuroctlError: the agent has no such units.
+        """
+        raise NeuroctlError(f"{type(self).__name__} has no units that could be silenced or driven")
 
     def synapses(self) -> dict[str, NDArray[Any]]:
         """Weights that change while the agent acts, `[B, ...]` by name; empty where there are none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .distributed import play_shards
+from .interventions import intervention
 from .progress import NoProgress, Progress
 from .rollouts import Player, choose_env, find_player, find_players, make_shards
 from .statistics import Interval, iqm, stratified_bootstrap
@@ -115,6 +116,8 @@ def evaluate(
     env_kwargs: Mapping[str, Any] | None = None,
     checkpoint: str | int = "latest",
     member: int | None = None,
+    lesions: Sequence[str] = (),
+    stimulations: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Evaluation:
     """Play `episodes` fixed episodes and report them.
@@ -133,11 +136,14 @@ def evaluate(
         env_kwargs: options that differ from the run's own.
         checkpoint: `"latest"`, `"best"` or a step.
         member: of a run that trained a population, the one that plays; each plays all episodes when None.
+        lesions: units that are silent, such as `"units:3,7"` or `"units:25%"`; see `neuroctl.interventions`.
+        stimulations: units that are driven, such as `"units:3=1.5"`.
         progress: told of finished episodes.
 
     Raises:
         NeuroctlError: something asked for does not exist or does not fit.
     """
+    done = intervention(lesions, stimulations)
     if member is None:
         players, run = find_players(source, checkpoint)
     else:
@@ -145,7 +151,7 @@ def evaluate(
         players = [player]
     env_id, kwargs = choose_env(run, env_id, env_kwargs)
     return evaluate_players(
-        players,
+        [replace(player, intervention=done) for player in players],
         env_id,
         kwargs,
         shifts,

@@ -20,6 +20,7 @@ from .checks import checked_integer, checked_path, shown, shown_space
 from .config import TrainConfig
 from .contracts import Agent, Info, Listener, Observation, Step
 from .errors import NeuroctlError
+from .interventions import Intervention
 from .labels import ExpertLabels
 from .learning import record_learning
 from .loop import ClosedLoop
@@ -47,6 +48,7 @@ class Player:
         state: the agent's `state_dict`, of one member.
         checkpoint: the step it stems from.
         member: which agent of a population it is; None where there is but one.
+        intervention: units that are silenced or driven; None for none.
     """
 
     name: str
@@ -54,18 +56,25 @@ class Player:
     state: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: int | None = None
     member: int | None = None
+    intervention: Intervention | None = None
 
     def make(self, env: Vector) -> Agent:
         """The agent, for one environment."""
         if self.config is None:
-            return ScriptedAgent(self.name, env)
+            agent: Agent = ScriptedAgent(self.name, env)
+            if self.intervention is not None:
+                agent.intervene(self.intervention)
+            return agent
         trained, here = environment_spaces(self.config), spaces_of(env)
         for kind in ("observation", "action"):
             there, found = getattr(trained, kind), getattr(here, kind)
             if (there.shape, there.dtype) != (found.shape, found.dtype):
                 there, found = shown_space(there), shown_space(found)
                 raise NeuroctlError(f"{self.name} was trained with {kind}s of {there}; the environment has {found}")
-        return agent_with(self.config, trained, self.state)
+        agent = agent_with(self.config, trained, self.state)
+        if self.intervention is not None:
+            agent.intervene(self.intervention)
+        return agent
 
     def policy_hash(self) -> str:
         """SHA-256 of the learned state; empty for scripted agents."""

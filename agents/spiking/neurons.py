@@ -194,6 +194,15 @@ class PoissonDoubleExpNeurons:
         self._state.psp[:] = checked_signal("psp_mv", value, self._state.psp.shape, self.dtype)
 
     @property
+    def current_mv(self) -> Floats:
+        """Currents `[B, N]` that act in the next step; may be set. In a network they stay as they are."""
+        return self._state.current.copy()
+
+    @current_mv.setter
+    def current_mv(self, value: ArrayLike) -> None:
+        self._state.current[:] = checked_signal("current_mv", value, self._state.current.shape, self.dtype)
+
+    @property
     def threshold_mv(self) -> NDArray[np.float64]:
         """Adaptive thresholds E `[B, N]`; may be set."""
         return self._state.threshold.copy()
