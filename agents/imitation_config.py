@@ -36,5 +36,7 @@ class ImitationConfig(PolicyConfig):
         for name in ("learning_rate", "gradient_clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise NeuroctlError(f"agent.{name} must be > 0 and finite, got {getattr(self, name)}")
+        if self.freeze_encoder and not self.features:
+            raise NeuroctlError("agent.freeze_encoder has no effect with features 0: there is no encoder")
         if self.burn_in is not None and self.burn_in < 0:
             raise NeuroctlError(f"agent.burn_in must be >= 0, got {self.burn_in}")

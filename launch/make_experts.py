@@ -127,7 +127,7 @@ def _layers(policy: Any) -> dict[str, NDArray[Any]]:
 HEAD = """# Experts of Gymnasium's MuJoCo tasks
 
 Made by `python launch/make_experts.py`: PPO, feed-forward, 3 million steps (presets `ppo-halfcheetah` and
-`ppo-walker2d`), {seeds} seeds. "of each seed" are means over {episodes} episodes; the best of them is the one that
+`ppo-walker2d`), seeds {seeds}. "of each seed" are means over {episodes} episodes; the best of them is the one that
 `neuroctl record expert --env neuroctl/HalfCheetah-v5` plays. Its return is that of {episodes} other episodes, with
 the 95 % bootstrap interval over episodes. Beside it PPO of RL Baselines3 Zoo, one run of a million steps, on
 version 3 of the tasks: for orientation.
@@ -140,7 +140,9 @@ Machine: {cpu}; mujoco {mujoco}.
 
 def _page(options: Arguments) -> Iterator[str]:
     here = versions()
-    yield HEAD.format(seeds=len(options.seeds), episodes=options.episodes, cpu=here["cpu"], mujoco=here["mujoco"])
+    yield HEAD.format(
+        seeds=", ".join(map(str, options.seeds)), episodes=options.episodes, cpu=here["cpu"], mujoco=here["mujoco"]
+    )
     for task, (mean, deviation) in ZOO.items():
         if task not in options.tasks:
             continue

@@ -55,8 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"video: {replay_video(options.dataset, _shown(options), options.video)}\n")
     if options.page is not None:
         from neuroctl.page_replay import replay_page
+        from neuroctl.recording import Recording
 
-        sys.stdout.write(f"page: {replay_page(options.dataset, _shown(options), options.page)}\n")
+        number = _shown(options)
+        with shown("rendering", len(Recording(options.dataset).episode(number)), "steps") as progress:
+            path = replay_page(options.dataset, number, options.page, progress)
+        sys.stdout.write(f"page: {path}\n")
     if options.rerun is not None:
         from neuroctl.rerun_export import export_rerun
 

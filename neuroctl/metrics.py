@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .checks import is_number
 from .errors import NonFiniteError
 from .storage import append_line, cut_lines, step_of, whole_lines
 
@@ -16,9 +18,14 @@ TIME_FIELDS = ("time_s", "steps_per_s")
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a run's `metrics.jsonl`; damaged ones are left out."""
-    lines = whole_lines(path / "metrics.jsonl")
-    return [json.loads(line) for line in lines if math.isfinite(step_of(line))]
+    """The lines of a run's `metrics.jsonl`; damaged ones are left out, and values that are no finite numbers."""
+    return numbers_of(whole_lines(path / "metrics.jsonl"))
+
+
+def numbers_of(lines: Iterable[str]) -> list[dict[str, float]]:
+    """The finite numbers of each line that has a step."""
+    parsed = (json.loads(line) for line in lines if math.isfinite(step_of(line)))
+    return [{key: value for key, value in line.items() if is_number(value) and math.isfinite(value)} for line in parsed]
 
 
 class Metrics:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,27 @@ from numpy.typing import NDArray
 from .episode_series import series_of
 from .errors import NeuroctlError
 from .page_parts import document
+from .progress import NoProgress, Progress
 from .recording import Recording
 from .storage import atomic_write
 from .vector import make_env, spaces_of
 from .video import FPS, replay_frames
 
 MOST_FRAMES = 600
-"""Of the film; of longer episodes every second frame is kept, or every third, ..."""
+"""Of the film, and of observed images; of longer episodes every second is kept, or every third, ..."""
 MOST_CURVES = 8
 """In one figure; vectors of more numbers are shown as a map of colours."""
 HEIGHT_PX = 220
 STYLE = """<style>
 .films { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-end }
-.films img { width: 20rem; max-width: 100%; image-rendering: pixelated }
+.films img { border: 1px solid #ddd; width: 20rem; max-width: 100%; image-rendering: pixelated }
 .controls { position: sticky; top: 0; background: white; padding: .5rem 0; z-index: 9; display: flex; gap: 1rem }
 .controls input { flex: 1; min-width: 5rem }
 </style>"""
 SCRIPT = """<script>
 const episode = JSON.parse(document.getElementById("episode").textContent);
 const slider = document.getElementById("step"), button = document.getElementById("play");
+const where = document.getElementById("where");  // silent: the slider says it
 let playing = null;
 function show() {
   const step = slider.valueAsNumber;
@@ -41,7 +44,8 @@ function show() {
     document.getElementById("film-" + n).src = frames[Math.min(Math.floor(step / every), frames.length - 1)];
   });
   const time = episode.dt_s === null ? "" : `, ${(step * episode.dt_s).toFixed(2)} s`;
-  document.getElementById("where").textContent = `step ${step} of ${slider.max}${time}`;
+  where.textContent = `step ${step} of ${slider.max}${time}`;
+  slider.setAttribute("aria-valuetext", where.textContent);
   for (const drawn of Bokeh.documents)
     for (const model of drawn.all_models) if (model.name === "cursor") model.location = step;
 }
@@ -58,19 +62,20 @@ show();
 </script>"""
 
 
-def replay_page(dataset: str | Path, number: int, path: str | Path) -> Path:
+def replay_page(dataset: str | Path, number: int, path: str | Path, progress: Progress | None = None) -> Path:
     """Write the page of a recorded episode; it opens from disk and needs no network.
 
     Args:
         dataset: folder of the recording.
         number: of the episode.
         path: the page, `.html`.
+        progress: told of the steps that were rendered.
 
     Raises:
         NeuroctlError: there is no such episode, the environment cannot be rendered, or the file has another ending.
     """
     target = Path(path)
-    if target.suffix != ".html":
+    if target.suffix.lower() != ".html":
         raise NeuroctlError(f"pages end in .html, not {target.name}")
     recording = Recording(dataset)
     episode, info = recording.episode(number), recording.info
@@ -78,11 +83,14 @@ def replay_page(dataset: str | Path, number: int, path: str | Path) -> Path:
     dt_s = spaces_of(env).control_dt_s
     env.close()
     parts = dict(series_of(episode))
-    films = {"film": _film(recording, number, len(episode))}
-    films |= {name: _observed(values) for name, values in parts.items() if values.ndim > 2}
+    every = -(-len(episode) // MOST_FRAMES)
+    films = {"film (before each step)": _film(recording, number, every, progress or NoProgress())}
+    images = {name: values for name, values in parts.items() if values.ndim > 2}
+    films |= {name: _observed(values, every) for name, values in images.items() if name in _newest(list(images))}
     head, drawn, scripts = _curves({name: values for name, values in parts.items() if values.ndim <= 2})
     content = {"films": list(films.values()), "dt_s": dt_s, "frame_ms": 1000 * (1 / FPS if dt_s is None else dt_s)}
-    said = f"{info.env_id} {info.env_kwargs}, shifts {list(info.shifts)}, played by {info.agent}"
+    member = "" if info.member is None else f", agent {info.member}"
+    said = f"{info.env_id} {info.env_kwargs}, shifts {list(info.shifts)}, played by {info.agent}{member}"
     body = (
         f"<p>{html.escape(said)}</p>{_controls(len(episode))}{_stage(films)}{drawn}{scripts}"
         f'<script type="application/json" id="episode">{_json(content)}</script>{SCRIPT}'
@@ -101,26 +109,35 @@ def _controls(steps: int) -> str:
     return (
         '<div class="controls"><button id="play">Play</button>'
         f'<input id="step" type="range" min="0" max="{steps}" value="0" aria-label="step">'
-        '<output id="where" for="step"></output></div>'
+        '<output id="where" for="step" aria-live="off"></output></div>'
     )
 
 
 # -- pictures --------------------------------------------------------------------------------------------------
 
 
-def _film(recording: Recording, number: int, steps: int) -> dict[str, Any]:
-    """The rendered episode, every so many steps."""
-    every = -(-steps // MOST_FRAMES)
-    frames = (frame for step, frame in enumerate(replay_frames(recording, number)) if step % every == 0)
-    return {"every": every, "frames": [_data_url(frame, "jpeg", quality=80) for frame in frames]}
+def _film(recording: Recording, number: int, every: int, progress: Progress) -> dict[str, Any]:
+    """The rendered episode, before every so many of its steps."""
+    frames = []
+    for frame in replay_frames(recording, number, every):
+        frames.append(_data_url(frame, "jpeg", quality=80))
+        progress.advance(every)
+    return {"every": every, "frames": frames}
 
 
-def _observed(images: NDArray[Any]) -> dict[str, Any]:
-    """Observed images without loss; of others than an 8-bit camera's, 0 is grey."""
+def _newest(names: Sequence[str]) -> set[str]:
+    """Of the frames of a stack (`observation/0`, `observation/1`, ...) the last one's name, and all other names."""
+    last = {re.sub(r"/[0-9-]+$", "/", name): name for name in names}
+    return set(last.values())
+
+
+def _observed(images: NDArray[Any], every: int) -> dict[str, Any]:
+    """Observed images, every so many steps, without loss; of others than an 8-bit camera's, 0 is grey."""
+    images = images[::every]
     if images.dtype != np.uint8:
         largest = max(float(np.abs(images).max()), 1e-9)
         images = np.rint(128 + 127 * images / largest).astype(np.uint8)
-    return {"every": 1, "frames": [_data_url(image, "png") for image in images]}
+    return {"every": every, "frames": [_data_url(image, "png") for image in images]}
 
 
 def _data_url(image: NDArray[np.uint8], kind: str, **options: Any) -> str:
@@ -160,7 +177,9 @@ def _curves(parts: Mapping[str, NDArray[Any]]) -> tuple[str, str, str]:
 
 def _figure(values: NDArray[Any], shared: Any) -> Any:
     """A curve for each number `[T, D]`, or a map of colours; and a line where the slider is."""
-    from bokeh.models.annotations import Span
+    from bokeh.models import HoverTool
+    from bokeh.models.annotations import ColorBar, Span
+    from bokeh.models.mappers import LinearColorMapper
     from bokeh.palettes import Category10_10
     from bokeh.plotting import figure
 
@@ -168,10 +187,16 @@ def _figure(values: NDArray[Any], shared: Any) -> Any:
     made: Any = figure(height=HEIGHT_PX, sizing_mode="stretch_width", tools="pan,box_zoom,reset,save", x_range=shared)
     made.toolbar.logo, made.toolbar_location, made.xaxis.axis_label = None, "above", "step"
     if table.shape[1] > MOST_CURVES:
-        size = {"dw": len(table), "dh": table.shape[1]}
-        made.image([np.ascontiguousarray(table.T)], x=0, y=0, **size, palette="Viridis256")
+        size = {"x": 0, "y": 0, "dw": len(table), "dh": table.shape[1]}
+        colors = LinearColorMapper(palette="Viridis256", low=float(table.min()), high=float(table.max()))
+        made.image([np.ascontiguousarray(table.T)], **size, color_mapper=colors)
+        made.add_layout(ColorBar(color_mapper=colors), "right")
+        made.add_tools(HoverTool(tooltips=[("step", "$x{0}"), ("number", "$y{0}"), ("value", "@image")]))
     else:
         for d, column in enumerate(table.T):
-            made.line(np.arange(len(table)), column, color=Category10_10[d], line_width=1)
+            label = {"legend_label": str(d)} if table.shape[1] > 1 else {}
+            line = made.line(np.arange(len(table)), column, color=Category10_10[d], line_width=1, name=str(d), **label)
+            tooltips: Any = [("step", "@x{0}"), ("number", "$name"), ("value", "@y")]
+            made.add_tools(HoverTool(renderers=[line], tooltips=tooltips, mode="vline"))
     made.add_layout(Span(location=0, dimension="height", line_color="black", line_dash="dashed", name="cursor"))
     return made

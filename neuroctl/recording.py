@@ -96,8 +96,8 @@ class Episode:
         after: the observation `[...]` after the last step, where the agent went on learning; else None.
         states: environment state at steps 0, K, 2K, ..., each array `[snapshots, ...]`; empty without `get_state`.
         neural: the agent's activity by name, `[T, ...]`, where it was recorded; see `Agent.activity`.
-        synapses: weights after steps K, 2K, ... by name, `[snapshots, ...]`, where the agent learned and they were
-            recorded; see `Agent.synapses`.
+        synapses: weights after steps K, 2K, ... and the last, before the update that follows, by name, `[snapshots,
+            ...]`, where the agent learned and they were recorded; see `Agent.synapses`.
         info: the line of the index.
     """
 

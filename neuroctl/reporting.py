@@ -75,7 +75,14 @@ def page(runs: Sequence[Run], robustness: Path | None = None, extra: str = "") -
 
 
 def names_of(runs: Sequence[Run]) -> dict[str, Run]:
-    """Runs by the names of their folders; by whole paths where those are not enough to tell them apart."""
+    """Runs by the names of their folders; by whole paths where those are not enough to tell them apart.
+
+    Raises:
+        NeuroctlError: one is named twice.
+    """
+    places = [run.path.resolve() for run in runs]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise NeuroctlError(f"{twice[0]} is named twice")
     short = [run.path.name for run in runs]
     names = short if len(set(short)) == len(short) else [str(run.path) for run in runs]
     return dict(zip(names, runs, strict=True))

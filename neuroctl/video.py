@@ -51,8 +51,8 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float = FP
         temporary.unlink(missing_ok=True)
 
 
-def replay_frames(recording: Recording, number: int) -> Iterable[NDArray[np.uint8]]:
-    """Frames of a recorded episode, rendered while its actions are played again.
+def replay_frames(recording: Recording, number: int, every: int = 1) -> Iterable[NDArray[np.uint8]]:
+    """Frames of a recorded episode, rendered while its actions are played again, before every so many of its steps.
 
     Raises:
         NeuroctlError: the environment cannot be rendered.
@@ -65,7 +65,8 @@ def replay_frames(recording: Recording, number: int) -> Iterable[NDArray[np.uint
         yield _frame(env)
         for step in range(len(episode) - 1):
             env.step(episode.action[step : step + 1])
-            yield _frame(env)
+            if (step + 1) % every == 0:
+                yield _frame(env)
     finally:
         env.close()
 

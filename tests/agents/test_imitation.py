@@ -7,6 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from neuroctl.agents import imitation
 from neuroctl.agents.imitation import ImitationAgent
 from neuroctl.agents.imitation_config import ImitationConfig
 from neuroctl.contracts import Spaces
@@ -244,8 +245,9 @@ def test_images_are_encoded_once(tmp_path, monkeypatch):
     kwargs = {"observation": "retina", "retina_size": (4, 16), "max_steps": 40, "discrete_steering": True}
     data = record("expert", tmp_path / "d", episodes=4, env_id=ID, env_kwargs=kwargs, width=4)
     env: Any = make_env(ID, 2, kwargs)
+    monkeypatch.setattr(imitation, "ENCODED", 1000)
     learner = agent(env, data, cell="lstm", freeze_encoder=True)
-    seen = []
+    seen: list[int] = []
     forward = learner.policy.encoder.forward
     monkeypatch.setattr(learner.policy.encoder, "forward", lambda obs: seen.append(len(obs)) or forward(obs))
     for _ in range(20):
@@ -259,6 +261,9 @@ def test_images_are_encoded_once(tmp_path, monkeypatch):
     obs = next(iter(learner.data.observations()))
     expected = learner.policy.encoder(torch.tensor(data.episode(0).obs[:-1]))
     np.testing.assert_allclose(obs, expected.detach().numpy(), atol=1e-6)
+    monkeypatch.setattr(imitation, "ENCODED", 7)  # in parts
+    parts = learner._features(data.episode(0).obs[:-1])
+    np.testing.assert_allclose(parts, expected.detach().numpy(), atol=1e-6)
     env.close()
 
 

@@ -114,6 +114,18 @@ def test_blank_frames_are_black_by_chance_and_change_nothing_of_the_game():
     assert len({tuple(row) for row in black.T.tolist()}) == 4
 
 
+def test_in_a_stack_one_frame_is_black_and_a_state_goes_on_with_the_same_blinks():
+    env, other = (make_env(BREAKOUT, 2, {"size": (8, 8), "blank": 0.5}) for _ in range(2))
+    env.reset(seed=0)
+    other.reset(seed=9)
+    stacks = [result[0] for result in play(env, [1, 2, 3, 2, 3, 3])]
+    black = ~np.array(stacks).any((2, 3))
+    assert (black[1:, :, :-1] == black[:-1, :, 1:]).all() and 0 < black[..., -1].mean() < 1
+    other.unwrapped.set_state(np.arange(2), env.unwrapped.get_state())
+    for ours, theirs in zip(play(env, [2] * 10), play(other, [2] * 10), strict=True):
+        assert np.array_equal(ours[0], theirs[0])
+
+
 def test_a_game_without_chance_is_played_alike_whatever_the_seed():
     a, b = (make_env(BREAKOUT, 1, {**SMALL, **CALM}) for _ in range(2))
     assert (a.reset(seed=1)[0] == b.reset(seed=2)[0]).all()

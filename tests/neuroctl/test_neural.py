@@ -92,24 +92,25 @@ def test_spikes_and_synapses_of_an_agent_that_learns(tmp_path: Path) -> None:
     assert all(values.dtype == np.uint16 for values in episode.neural.values())
     [name] = episode.synapses
     weights = episode.synapses[name]
-    assert weights.shape[0] == 2  # after 100 and 200 of 250 steps
+    assert weights.shape[0] == 3  # after 100 and 200 of 250 steps, and all
     assert np.abs(weights[1] - weights[0]).max() > 0
-    # repeated by hand up to the second snapshot
+    # repeated by hand; a snapshot is taken before the update that follows its step
     again: Any = make_agent(config, environment_spaces(config))
     again.learning = True
     again.begin(1, 0)
     again.load_state_dict(recording.learning_state(0))
-    for step in range(200):
+    snapshots = []
+    for step in range(250):
         action = again.act(episode.obs[step : step + 1], np.array([step == 0]))
         assert np.array_equal(action[0], episode.action[step])
         inside = again.activity()
         assert all(np.array_equal(inside[key][0], episode.neural[key][step]) for key in inside)
+        if step in (99, 199, 249):
+            snapshots.append(again.synapses()[name][0])
         no = np.array([False])
         again.observe(episode.obs[step + 1 : step + 2], episode.reward[step : step + 1], no, no, {})
-        if step == 199:
-            break
         again.update()
-    np.testing.assert_array_equal(again.synapses()[name][0], weights[1])
+    np.testing.assert_array_equal(snapshots, weights)
 
 
 def test_who_shows_nothing_is_refused(tmp_path: Path) -> None:

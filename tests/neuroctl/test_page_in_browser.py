@@ -100,13 +100,27 @@ def test_curves_and_progress_move_while_the_run_goes_on(browser: Any, run: Any) 
     visit.page.get_by_text("No answer: is neuroctl view still running?").wait_for()
 
 
+def test_a_page_of_a_run_that_has_just_begun_gets_its_curves(browser: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with served(run.path) as address:
+        page = browser.new_page()
+        page.goto(address)
+        page.get_by_text("No metrics yet.").wait_for()
+        (run.path / "metrics.jsonl").write_text(json.dumps(line(1, loss=0.5)) + "\n")
+        page.get_by_role("img", name="loss against step: run 0.5 to 0.5").wait_for()
+        page.wait_for_function(IDLE)
+        assert page.locator("#connection").text_content() == ""
+
+
 def test_an_episode_is_moved_through_by_keys_and_plays(browser: Any, tmp_path: Path) -> None:
     kwargs = {"observation": "retina", "max_steps": 12}
     neuroctl.record("expert", tmp_path / "d", episodes=1, env_id="neuroctl/LaneFollow-v0", env_kwargs=kwargs)
     path = replay_page(tmp_path / "d", 0, tmp_path / "episode.html")
     visit = Visit(browser, path.as_uri())
     page, where = visit.page, visit.page.locator("#where")
-    films = [page.get_by_role("img", name=f"{name} at this step") for name in ("film", "observation")]
+    films = [
+        page.get_by_role("img", name=f"{name} at this step") for name in ("film (before each step)", "observation")
+    ]
     before = [film.get_attribute("src") for film in films]
     assert where.text_content() == "step 0 of 12, 0.00 s" and len(visit.drawn()) == 3
     page.get_by_role("slider", name="step").focus()
@@ -117,6 +131,11 @@ def test_an_episode_is_moved_through_by_keys_and_plays(browser: Any, tmp_path: P
     assert all(a != b for a, b in zip(before, after, strict=True))
     cursors = "Bokeh.documents.flatMap(d => [...d.all_models]).filter(m => m.name === 'cursor').map(m => m.location)"
     assert page.evaluate(cursors) == [5, 5, 5]
+    assert page.get_by_role("slider", name="step").get_attribute("aria-valuetext") == "step 5 of 12, 0.10 s"
+    shown = page.evaluate("episode.films[0].frames.indexOf(document.getElementById('film-0').src)")
+    assert shown == 5
+    page.evaluate("episode.films[0].every = 2; show()")  # as on the page of a long episode
+    assert page.evaluate("episode.films[0].frames.indexOf(document.getElementById('film-0').src)") == 2
     page.get_by_role("button", name="Play").click()
     page.get_by_text("step 12 of 12").wait_for()
     page.get_by_role("button", name="Play").wait_for()  # at the end it stops
