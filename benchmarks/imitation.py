@@ -41,7 +41,8 @@ class Wide(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         """Images `[..., H, W]` to features `[..., 256]`."""
         lead = obs.shape[:-2]
-        return self.layers(obs.reshape(-1, 1, *obs.shape[-2:]) / 255.0).mean((-2, -1)).reshape(*lead, -1)
+        images: Tensor = self.layers(obs.reshape(-1, 1, *obs.shape[-2:]) / 255.0)
+        return images.mean((-2, -1)).reshape(*lead, -1)
 
 
 class Plain:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -110,8 +111,8 @@ def expert_of(task: str) -> TrainedExpert:
     )
 
 
-def made_by(task: str) -> dict[str, str]:
+def made_by(task: str) -> dict[str, Any]:
     """How an expert was made: seed, steps, returns, versions."""
     with safe_open(FOLDER / f"{task}.safetensors", framework="np") as file:
-        described: dict[str, str] = json.loads(file.metadata()["made_by"])
+        described: dict[str, Any] = json.loads(file.metadata()["made_by"])
     return described

@@ -182,12 +182,12 @@ def encoder_of(policy: Policy) -> Policy | None:
 
 def config_on_encoder(options: Arguments, policy: Policy) -> TrainConfig:
     """`config`, on the shared encoder where there is one."""
-    made: Any = config(policy)
-    encoder = encoder_of(policy)
+    made, encoder = config(policy), encoder_of(policy)
     if encoder is None:
         return made
+    agent: Any = made.agent
     source = encoder_folder(options, encoder).resolve()
-    return replace(made, agent=replace(made.agent, freeze_encoder=True), warm_start=source)
+    return replace(made, agent=replace(agent, freeze_encoder=True), warm_start=source)
 
 
 def encoder_folder(options: Arguments, encoder: Policy) -> Path:

@@ -141,6 +141,7 @@ def ppo_walker2d() -> TrainConfig:
 
 
 def _walker(preset: str, env: str) -> TrainConfig:
-    options = {"rollout_length": 128, "epochs": 10, "minibatches": 16, "hidden_size": 128, "features": 128}
+    options: dict[str, Any] = {"rollout_length": 128, "epochs": 10, "minibatches": 16}
+    options |= {"hidden_size": 128, "features": 128}
     options |= {"rewards": "normalise", "initial_std": 0.4, "anneal_updates": 3 * MILLION // 16 // 128}
     return _ppo(preset, GymnasiumTaskConfig(id=env), 3 * MILLION, 16, **options)

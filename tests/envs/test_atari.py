@@ -107,8 +107,8 @@ def test_blank_frames_are_black_by_chance_and_change_nothing_of_the_game():
         for env, film in zip((seeing, blinking), frames, strict=True):
             film.append(env.step(action)[0])
     whole, holey = map(np.array, frames)
-    black = ~holey.any((2, 3))
-    assert whole.any((2, 3)).all() and np.array_equal(whole[~black], holey[~black])
+    black: Any = ~holey.any((2, 3))
+    assert np.all(whole.any((2, 3))) and np.array_equal(whole[~black], holey[~black])
     assert np.array_equal(seeing.ram(), blinking.ram())
     assert abs(black.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / black.size)  # 6e-5 of all seeds fail
     assert len({tuple(row) for row in black.T.tolist()}) == 4
@@ -119,7 +119,7 @@ def test_in_a_stack_one_frame_is_black_and_a_state_goes_on_with_the_same_blinks(
     env.reset(seed=0)
     other.reset(seed=9)
     stacks = [result[0] for result in play(env, [1, 2, 3, 2, 3, 3])]
-    black = ~np.array(stacks).any((2, 3))
+    black: Any = ~np.array(stacks).any((2, 3))
     assert (black[1:, :, :-1] == black[:-1, :, 1:]).all() and 0 < black[..., -1].mean() < 1
     other.unwrapped.set_state(np.arange(2), env.unwrapped.get_state())
     for ours, theirs in zip(play(env, [2] * 10), play(other, [2] * 10), strict=True):

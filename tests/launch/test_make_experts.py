@@ -20,7 +20,7 @@ def test_the_best_seed_is_written_and_acts_as_its_policy(tmp_path: Path, monkeyp
     def short(task: str, seed: int) -> Any:
         from dataclasses import replace
 
-        made = whole(task, seed)
+        made: Any = whole(task, seed)
         agent = replace(made.agent, rollout_length=10, anneal_updates=4)
         env = replace(made.env, id="neuroctl/Hopper-v5")
         return replace(made, env=env, agent=agent, steps=40, log_every=20, checkpoint_every=40)

@@ -23,8 +23,7 @@ from neuroctl.run import Run, environment_spaces, make_agent
 from .test_neural import run_of
 
 BOX = gym.spaces.Box(-1, 1, (2,))
-SILENT = intervention(["units:1,4"], [])
-assert SILENT is not None
+SILENT = Intervention((Units("units", (1, 4)),))
 
 
 def policy_of(make: Any) -> CellPolicy:
@@ -85,7 +84,8 @@ def test_spikes_of_silent_neurons_stop_and_driven_ones_fire_more(tmp_path: Path)
         if done is not None:
             agent.intervene(done)
         agent.begin(1, 0)
-        obs = np.zeros((1, *environment_spaces(config).observation.shape))
+        seen: Any = environment_spaces(config).observation
+        obs = np.zeros((1, *seen.shape))
         total = 0
         for step in range(100):
             agent.act(obs, np.array([step == 0]))

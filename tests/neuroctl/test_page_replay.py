@@ -31,7 +31,8 @@ def recorded(path: Path, **kwargs: Any) -> Recording:
 
 def films_of(path: Path) -> list[Any]:
     [content] = re.findall('id="episode">(.*?)</script>', path.read_text())
-    return json.loads(content)["films"]
+    films: list[Any] = json.loads(content)["films"]
+    return films
 
 
 def pixels(url: str) -> Any:
