@@ -135,7 +135,7 @@ LANE = ["--env", "neuroctl/LaneFollow-v0"]
         (["record", "expert", *LANE, "--out", __file__], "Not a directory"),
         (["record", "nobody", *LANE, "--out", "x"], "'nobody' is neither a run folder"),
         (["replay", "nowhere", "--verify"], "no recording at nowhere"),
-        (["replay", "nowhere"], "say what to do: --verify, --policy, --video FILE or --rerun FILE"),
+        (["replay", "nowhere"], "say what to do: --verify, --policy, --video FILE, --page FILE or --rerun FILE"),
         (["replay", "nowhere", "--verify", "--source", "x"], "--source has no effect without --policy"),
         (["export"], "--onnx"),
         (["export", "nowhere", "--onnx", "x.onnx"], "no run at nowhere"),

@@ -14,7 +14,7 @@ from neuroctl import workers
 from neuroctl.errors import NeuroctlError
 from neuroctl.run import tree_hash
 from neuroctl.versions import versions
-from neuroctl.workers import RETRIES, WINDOW, Worker, WorkerError, Workers
+from neuroctl.workers import DEPTH, RETRIES, WINDOW, Worker, WorkerError, Workers
 from tests.neuroctl import toys
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -27,8 +27,8 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "PULSE_S", 0.1)
 
 
-def crew(count: int = 2, patience_s: float = 60.0) -> Workers:
-    return Workers(count, toys.answer_with_faults, patience_s=patience_s)
+def crew(count: int = 2, patience_s: float = 60.0, depth: int = DEPTH) -> Workers:
+    return Workers(count, toys.answer_with_faults, patience_s=patience_s, depth=depth)
 
 
 def asked(folder: Path, plan: dict[str, list[str]] | None = None, count: int = REQUESTS) -> list[tuple[Any, ...]]:
@@ -69,12 +69,23 @@ def drawn_plan(seed: int) -> dict[str, list[str]]:
 def test_faults_of_a_drawn_plan_change_no_answer_and_are_counted(
     count: int, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One request at a worker: of two, the first one's answer can be lost with the worker that the second one kills."""
     plan = drawn_plan(seed)
     damage(monkeypatch, plan, tmp_path)
-    with crew(count) as there:
+    with crew(count, depth=1) as there:
         assert squares(there.answers(asked(tmp_path, plan))) == [n**2 for n in range(REQUESTS)]
     assert there.faults == {"died": 2, "raised": 2, "damaged": 2}
     assert tries(tmp_path) == {n: 1 + len(plan.get(str(n), [])) for n in range(REQUESTS)}
+
+
+def test_faults_change_no_answer_where_requests_wait_at_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = drawn_plan(1)
+    damage(monkeypatch, plan, tmp_path)
+    with crew(2) as there:
+        assert squares(there.answers(asked(tmp_path, plan))) == [n**2 for n in range(REQUESTS)]
+    assert there.faults["died"] == 2
 
 
 @pytest.mark.parametrize("fault", ["hung", "stopped"])
