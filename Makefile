@@ -26,7 +26,7 @@ bench: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "neuroctl needs Python >= 3.11; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,peers,onnx,atari,procgen,export,sweep]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,peers,onnx,atari,procgen,export,nwb,sweep]"
 	@touch $@
 
 clean:
