@@ -57,6 +57,8 @@ class CueAgentConfig:
     """beta at the start, 1/s."""
     half_life_s: float | None = None
     """Time in which it halves; constant where None."""
+    anew_s: float | None = None
+    """Time after which it is that of the start again, and again; never where None."""
     temperature: float = 0.1
     """T."""
     gradient_scale: float = 1.0
@@ -86,6 +88,8 @@ class CueAgentConfig:
             raise UnknownNameError("form of reward", str(self.reward), REWARD_FORMS)
         checked_real("learning_rate_per_s", self.learning_rate_per_s, 0.0)
         checked_real("reward_delay_s", self.reward_delay_s, 0.0)
+        if self.anew_s is not None:
+            checked_real("anew_s", self.anew_s, SCHEDULE_EVERY_S)
 
     @property
     def schedule(self) -> Schedule:
@@ -213,7 +217,8 @@ class CueAgent:
         self._clock += 1
 
     def _follow_schedule(self) -> None:
-        factor = self.config.schedule.factor(self._clock * self._dt_s)
+        now_s = self._clock * self._dt_s
+        factor = self.config.schedule.factor(now_s if self.config.anew_s is None else now_s % self.config.anew_s)
         for rule in self.network.rules.values():
             rule.learning_rate = self.config.learning_rate_per_s / 1000 * factor
 

@@ -108,6 +108,15 @@ def test_the_learning_rate_halves():
     assert np.allclose(rates, 5e-8 * 0.5 ** (np.arange(5) / 2))
 
 
+def test_the_learning_rate_begins_anew():
+    agent, task = make(half_life_s=2.0, anew_s=3.0), PatternMatching(2, 0)
+    rates = []
+    for _ in range(7):
+        live(agent, task, 50)
+        rates.append(agent.network.rules["cue->control"].learning_rate)
+    assert np.allclose(rates, 5e-8 * 0.5 ** (np.array([0, 1, 2, 0, 1, 2, 0]) / 2))
+
+
 def test_nothing_is_learned_without_a_learning_rate():
     for rate in (0.0, 1e-3):
         agent = make(learning_rate_per_s=rate)
@@ -142,6 +151,8 @@ def test_mistakes_are_named():
         make(reward="diference")
     with pytest.raises(NeuroctlError, match="learning_rate_per_s must be"):
         make(learning_rate_per_s=-1.0)
+    with pytest.raises(NeuroctlError, match="anew_s must be"):
+        make(anew_s=0.0)
     with pytest.raises(NeuroctlError, match="half_life_s must be"):
         make(half_life_s=0.0).learn(np.zeros(2))
     with pytest.raises(NeuroctlError, match="late in the state of a cue agent"):
