@@ -67,28 +67,63 @@ def learning_curves(runs: Mapping[str, Lines]) -> Curves:
     return Curves(Resources(mode="inline", components=["bokeh"]).render(), f'<div class="curves">{body}</div>', script)
 
 
-def _figure(key: str, by: Mapping[str, Points], shared: Any) -> Any:
-    from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
-    from bokeh.palettes import Category10_10
+def empty_figure(height_px: int, shared: Any, **options: Any) -> Any:
+    """A Bokeh figure over steps, as wide as there is room.
+
+    Args:
+        height_px: its height.
+        shared: range of steps, which figures can share.
+        options: of Bokeh's `figure`.
+    """
     from bokeh.plotting import figure
+
+    made: Any = figure(
+        height=height_px,
+        sizing_mode="stretch_width",
+        tools="pan,box_zoom,reset,save",
+        x_range=shared,
+        x_axis_label="step",
+        **options,
+    )
+    made.toolbar.logo, made.toolbar_location = None, "above"
+    return made
+
+
+def add_curve(figure: Any, source: Any, name: str, place: int, legend: bool, kind: str) -> None:
+    """A curve that says its values where the pointer is.
+
+    Args:
+        figure: of Bokeh.
+        source: data with `x` and `y`.
+        name: of the curve.
+        place: among the curves of the figure, which gives its colour.
+        legend: whether its name stands in the figure.
+        kind: what its name names, such as `run`.
+    """
+    from bokeh.models import HoverTool
+    from bokeh.palettes import Category10_10
+
+    label = {"legend_label": name} if legend else {}
+    # wider lines take a browser three times as long
+    line = figure.line("x", "y", source=source, color=Category10_10[place % 10], line_width=1, name=name, **label)
+    tooltips: Any = [(kind, "$name"), ("value", "@y"), ("step", "@x{0}")]
+    figure.add_tools(HoverTool(renderers=[line], tooltips=tooltips, mode="vline"))
+
+
+def _figure(key: str, by: Mapping[str, Points], shared: Any) -> Any:
+    from bokeh.models import ColumnDataSource, NumeralTickFormatter
+    from bokeh.palettes import Category10_10
 
     values = [y for curve in by.values() for y in curve["y"]]
     log = "loss" in key and min(values) > 0
-    axes: dict[str, Any] = {"x_range": shared, "y_axis_type": "log" if log else "linear", "x_axis_label": "step"}
-    made: Any = figure(height=HEIGHT_PX, sizing_mode="stretch_width", tools="pan,box_zoom,reset,save", **axes)
-    made.toolbar.logo, made.toolbar_location = None, "above"
+    made = empty_figure(HEIGHT_PX, shared, y_axis_type="log" if log else "linear")
     made.xaxis.formatter = NumeralTickFormatter(format="0[.]0a")
     made.yaxis.minor_tick_line_color = None  # on a logarithmic axis they run into one another
     for n, (run, curve) in enumerate(by.items()):
         source = ColumnDataSource(dict(curve), name=source_name(key, run))
-        look: dict[str, Any] = {"source": source, "color": Category10_10[n % 10]}
-        label = {"legend_label": run} if len(by) > 1 else {}
-        # wider lines take a browser three times as long
-        line = made.line("x", "y", line_width=1, name=run, **look, **label)
+        add_curve(made, source, run, n, len(by) > 1, "run")
         if len(curve["x"]) < 3:
-            made.scatter("x", "y", size=5, **look)
-        tooltips: Any = [("$name", "@y"), ("step", "@x{0}")]
-        made.add_tools(HoverTool(renderers=[line], tooltips=tooltips, mode="vline"))
+            made.scatter("x", "y", size=5, source=source, color=Category10_10[n % 10])
     return made
 
 

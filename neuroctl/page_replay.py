@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .episode_series import series_of
 from .errors import NeuroctlError
+from .page_curves import add_curve, empty_figure
 from .page_parts import document
 from .progress import NoProgress, Progress
 from .recording import Recording
@@ -177,15 +178,12 @@ def _curves(parts: Mapping[str, NDArray[Any]]) -> tuple[str, str, str]:
 
 def _figure(values: NDArray[Any], shared: Any) -> Any:
     """A curve for each number `[T, D]`, or a map of colours; and a line where the slider is."""
-    from bokeh.models import HoverTool
+    from bokeh.models import ColumnDataSource, HoverTool
     from bokeh.models.annotations import ColorBar, Span
     from bokeh.models.mappers import LinearColorMapper
-    from bokeh.palettes import Category10_10
-    from bokeh.plotting import figure
 
     table = values.reshape(len(values), -1).astype(np.float64)
-    made: Any = figure(height=HEIGHT_PX, sizing_mode="stretch_width", tools="pan,box_zoom,reset,save", x_range=shared)
-    made.toolbar.logo, made.toolbar_location, made.xaxis.axis_label = None, "above", "step"
+    made = empty_figure(HEIGHT_PX, shared)
     if table.shape[1] > MOST_CURVES:
         size = {"x": 0, "y": 0, "dw": len(table), "dh": table.shape[1]}
         colors = LinearColorMapper(palette="Viridis256", low=float(table.min()), high=float(table.max()))
@@ -194,9 +192,7 @@ def _figure(values: NDArray[Any], shared: Any) -> Any:
         made.add_tools(HoverTool(tooltips=[("step", "$x{0}"), ("number", "$y{0}"), ("value", "@image")]))
     else:
         for d, column in enumerate(table.T):
-            label = {"legend_label": str(d)} if table.shape[1] > 1 else {}
-            line = made.line(np.arange(len(table)), column, color=Category10_10[d], line_width=1, name=str(d), **label)
-            tooltips: Any = [("step", "@x{0}"), ("number", "$name"), ("value", "@y")]
-            made.add_tools(HoverTool(renderers=[line], tooltips=tooltips, mode="vline"))
+            source = ColumnDataSource({"x": np.arange(len(table)), "y": column})
+            add_curve(made, source, str(d), d, table.shape[1] > 1, "number")
     made.add_layout(Span(location=0, dimension="height", line_color="black", line_dash="dashed", name="cursor"))
     return made
