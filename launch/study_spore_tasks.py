@@ -35,7 +35,9 @@ from neuroctl.versions import versions
 Task = Literal["pattern", "lever", "center"]
 TASKS: tuple[Task, ...] = get_args(Task)
 TITLES: dict[Task, str] = {"pattern": "Pattern matching", "lever": "Lever press", "center": "Center-out"}
-RECURRENT = CueAgentConfig(reward="difference", gradient_scale=5.0, learning_rate_per_s=5e-5)
+RECURRENT = CueAgentConfig(
+    reward="difference", gradient_scale=5.0, learning_rate_per_s=1e-4, half_life_s=2400.0, anew_s=14_400.0
+)
 SETTINGS: dict[Task, CueAgentConfig] = {
     "pattern": CueAgentConfig(reward="difference"),
     "lever": RECURRENT,
@@ -44,7 +46,7 @@ SETTINGS: dict[Task, CueAgentConfig] = {
 """With which each task is learned: chosen for patterns and lever on seed 11; the cursor has those of the lever."""
 CHANGES: dict[str, dict[str, Any]] = {
     "learning": {},
-    "untrained": {"learning_rate_per_s": 0.0, "half_life_s": None},
+    "untrained": {"learning_rate_per_s": 0.0, "half_life_s": None, "anew_s": None},
     "reward late": {"reward_delay_s": 300.0},
 }
 """Conditions, as changes of the settings; the last two are controls."""
@@ -75,7 +77,7 @@ class Arguments:
     """When the pools of the lever change roles; 0 is never."""
     agents: int = 10
     """Agents in a condition, B."""
-    seed: int = 101
+    seed: int = 102
     """Root seed."""
     line_s: float = 300.0
     """Simulated time of a line of the curve."""
