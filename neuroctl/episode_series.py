@@ -8,9 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .recording import Episode
+from .recording import Episode, Recording
+from .vector import make_env, spaces_of
 
 WHITE = 255
+
+
+def control_dt_s(recording: Recording) -> float | None:
+    """Length of a control step of the environment that was recorded; None where it does not say."""
+    info = recording.info
+    env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
+    try:
+        return spaces_of(env).control_dt_s
+    finally:
+        env.close()
 
 
 def series_of(episode: Episode) -> Iterator[tuple[str, NDArray[Any]]]:

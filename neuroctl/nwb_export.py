@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .episode_series import series
+from .episode_series import control_dt_s, series
 from .errors import NeuroctlError
 from .recording import Episode, Recording
-from .vector import make_env, spaces_of
 
 STEP_S = 1.0
 """Length of a step where the environment does not say, so that times are steps."""
@@ -43,13 +42,11 @@ def export_nwb(dataset: str | Path, number: int, path: str | Path) -> Path:
     if target.suffix != ".nwb":
         raise NeuroctlError(f"NWB files end in .nwb, not {target.name}")
     recording = Recording(dataset)
-    episode, info = recording.episode(number), recording.info
-    env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    dt_s = spaces_of(env).control_dt_s or STEP_S
-    env.close()
+    episode = recording.episode(number)
+    dt_s = control_dt_s(recording) or STEP_S
     file = _described(recording, number)
     _add_behaviour(file, episode, dt_s)
-    _add_inside(file, episode, dt_s, info.state_every)
+    _add_inside(file, episode, dt_s, recording.info.state_every)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.tmp-{os.getpid()}.nwb")
     try:

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .episode_series import series_of
+from .episode_series import control_dt_s, series_of
 from .errors import NeuroctlError
 from .page_curves import add_curve, empty_figure
 from .page_parts import document
 from .progress import NoProgress, Progress
 from .recording import Recording
 from .storage import atomic_write
-from .vector import make_env, spaces_of
 from .video import FPS, replay_frames
 
 MOST_FRAMES = 600
@@ -80,9 +79,7 @@ def replay_page(dataset: str | Path, number: int, path: str | Path, progress: Pr
         raise NeuroctlError(f"pages end in .html, not {target.name}")
     recording = Recording(dataset)
     episode, info = recording.episode(number), recording.info
-    env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    dt_s = spaces_of(env).control_dt_s
-    env.close()
+    dt_s = control_dt_s(recording)
     parts = dict(series_of(episode))
     every = -(-len(episode) // MOST_FRAMES)
     films = {"film (before each step)": _film(recording, number, every, progress or NoProgress())}

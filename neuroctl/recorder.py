@@ -81,8 +81,8 @@ class Recorder(Listener):
         self._label = step.info.get("expert_action")
         inside = flatten("neural", step.agent.activity()) if self._neural and step.agent else {}
         self._steps.append({**numbers, "action": step.action, "reward": step.reward, **label, **inside})
-        learns = self._neural and step.agent is not None and step.agent.learning
-        if learns and step.agent is not None and (len(self._steps) % self._state_every == 0 or step.done.any()):
+        due = len(self._steps) % self._state_every == 0 or step.done.any()
+        if self._neural and due and step.agent and step.agent.learning:
             self._synapses.append(flatten("synapses", step.agent.synapses()))
         for row in np.flatnonzero(step.done).tolist():
             if self._numbers[row] is not None:

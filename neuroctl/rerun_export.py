@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .episode_series import series_of
+from .episode_series import control_dt_s, series_of
 from .errors import NeuroctlError
 from .recording import Recording
-from .vector import make_env, spaces_of
 
 
 def export_rerun(dataset: str | Path, number: int, path: str | Path) -> Path:
@@ -39,9 +38,7 @@ def export_rerun(dataset: str | Path, number: int, path: str | Path) -> Path:
     recording = Recording(dataset)
     episode = recording.episode(number)
     info = recording.info
-    env = make_env(info.env_id, 1, info.env_kwargs, info.shifts)
-    dt_s = spaces_of(env).control_dt_s
-    env.close()
+    dt_s = control_dt_s(recording)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.tmp-{os.getpid()}.rrd")
     stream = rerun.RecordingStream("neuroctl", recording_id=f"{recording.path.resolve()}#{number}")

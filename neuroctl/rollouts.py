@@ -341,14 +341,7 @@ def record_player(
     progress: Progress | None = None,
 ) -> Recording:
     """`record`, for a player in memory; `label` adds the expert's action for every observation."""
-    if learn and width not in (None, 1):
-        raise NeuroctlError(f"width is {width}; an agent that learns is recorded in one row: its updates read all rows")
-    if learn and (player.config is None or registry.agents.load(player.config.agent.name).offline):
-        raise NeuroctlError(f"the agent of {player.name!r} does not learn while it acts: record without learn")
-    if neural and (player.config is None or registry.agents.load(player.config.agent.name).activity is Agent.activity):
-        raise NeuroctlError(f"{player.name!r} shows nothing of what goes on inside: record without neural")
-    if learn and workers:
-        raise NeuroctlError(f"workers is {workers}; an agent that learns is recorded by one: episode after episode")
+    _check_recordable(player, width, learn, neural, workers)
     width = 1 if learn else WIDTH if width is None else width
     shards = make_shards(env_id, env_kwargs, shifts, episodes, seed, width)
     env = make_env(env_id, width, env_kwargs, shifts)
@@ -390,6 +383,18 @@ def record_player(
     finally:
         env.close()
     return recording
+
+
+def _check_recordable(player: Player, width: int | None, learn: bool, neural: bool, workers: int) -> None:
+    """Refuse what an agent cannot do, or not in this way."""
+    if learn and width not in (None, 1):
+        raise NeuroctlError(f"width is {width}; an agent that learns is recorded in one row: its updates read all rows")
+    if learn and (player.config is None or registry.agents.load(player.config.agent.name).offline):
+        raise NeuroctlError(f"the agent of {player.name!r} does not learn while it acts: record without learn")
+    if neural and (player.config is None or registry.agents.load(player.config.agent.name).activity is Agent.activity):
+        raise NeuroctlError(f"{player.name!r} shows nothing of what goes on inside: record without neural")
+    if learn and workers:
+        raise NeuroctlError(f"workers is {workers}; an agent that learns is recorded by one: episode after episode")
 
 
 def _record_shards(

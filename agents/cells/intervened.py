@@ -51,14 +51,15 @@ class Intervened(Cell):
         """One step; see `Cell.step`."""
         y, state = self.cell.step(x, state, first, timespan)
         count = y.shape[-1]
+        output = y * self.keep[:count] + self.added[:count]
         if isinstance(self.cell, FeedForward):  # its state are inputs
-            return y * self.keep[:count] + self.added[:count], state
+            return output, state
 
         def changed(part: Tensor) -> Tensor:
             kept = part * self.keep
             return kept + self.added if torch.equal(part[..., :count], y) else kept
 
-        return y * self.keep[:count] + self.added[:count], map_state(changed, state)
+        return output, map_state(changed, state)
 
     def unroll(
         self,

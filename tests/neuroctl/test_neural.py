@@ -10,6 +10,7 @@ import torch
 
 import neuroctl
 from neuroctl import distributed, registry
+from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError
 from neuroctl.page_replay import replay_page
 from neuroctl.recording import Recording
@@ -77,15 +78,20 @@ def test_a_worker_records_the_same(tmp_path: Path) -> None:
         assert (recording.path / "episodes" / f"{number:06d}.npz").read_bytes() == data.tobytes()
 
 
-def test_spikes_and_synapses_of_an_agent_that_learns(tmp_path: Path) -> None:
+def record_spikes(folder: Path, steps: int) -> tuple[TrainConfig, Recording]:
+    """An episode of a spiking agent that learns, and its run's configuration."""
     made: Any = registry.presets.load("spore-ball-sums")()
-    config = replace(made, env=replace(made.env, max_steps=250), evaluation_options=(), num_envs=1)
-    run = Run.create(config, tmp_path / "run")
+    config = replace(made, env=replace(made.env, max_steps=steps), evaluation_options=(), num_envs=1)
+    run = Run.create(config, folder / "run")
     agent: Any = make_agent(config, environment_spaces(config))
     agent.learning = True
     agent.begin(1, 0)
     run.checkpoints.save(0, {"agent": agent.state_dict()})
-    recording = neuroctl.record(run.path, tmp_path / "d", episodes=1, learn=True, neural=True)
+    return config, neuroctl.record(run.path, folder / "d", episodes=1, learn=True, neural=True)
+
+
+def test_spikes_and_synapses_of_an_agent_that_learns(tmp_path: Path) -> None:
+    config, recording = record_spikes(tmp_path, 250)
     episode = recording.episode(0)
     spikes = sum(values.sum() for values in episode.neural.values())
     assert spikes > 50 and all(values.shape[0] == 250 for values in episode.neural.values())

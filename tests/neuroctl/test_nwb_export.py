@@ -1,6 +1,5 @@
 """What an NWB file holds, read back and checked by pynwb itself."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,12 @@ import numpy as np
 import pytest
 
 import neuroctl
-from neuroctl import nwb_export, registry
+from neuroctl import nwb_export
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch.cli import main
 from neuroctl.nwb_export import export_nwb
-from neuroctl.run import Run, environment_spaces, make_agent
 
-from .test_neural import run_of
+from .test_neural import record_spikes, run_of
 
 pytest.importorskip("pynwb", reason="needs the extra nwb (pynwb)")
 
@@ -41,14 +39,7 @@ def test_units_of_a_cell_are_a_series_beside_what_was_seen_and_done(tmp_path: Pa
 
 
 def test_spikes_are_units_with_times_and_weights_a_series(tmp_path: Path) -> None:
-    made: Any = registry.presets.load("spore-ball-sums")()
-    config = replace(made, env=replace(made.env, max_steps=150), evaluation_options=(), num_envs=1)
-    run = Run.create(config, tmp_path / "run")
-    agent: Any = make_agent(config, environment_spaces(config))
-    agent.learning = True
-    agent.begin(1, 0)
-    run.checkpoints.save(0, {"agent": agent.state_dict()})
-    recording = neuroctl.record(run.path, tmp_path / "d", episodes=1, learn=True, neural=True)
+    _, recording = record_spikes(tmp_path, 150)
     with read(export_nwb(tmp_path / "d", 0, tmp_path / "e.nwb")) as io:
         file, episode = io.read(), recording.episode(0)
         table = file.units
