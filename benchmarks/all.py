@@ -30,7 +30,8 @@ def main() -> None:
             print(f"== {script.stem}", flush=True)
             done = subprocess.run([sys.executable, str(script)], check=True, stdout=subprocess.PIPE, text=True)
             print(done.stdout, flush=True)
-            parts.append(f"## `python benchmarks/{script.name}`\n\n```\n{done.stdout.rstrip()}\n```\n")
+            lines = [line for line in done.stdout.rstrip().splitlines() if "(raylet)" not in line]  # of killed workers
+            parts.append("\n".join([f"## `python benchmarks/{script.name}`", "", "```", *lines, "```", ""]))
     if options.write is not None:
         options.write.write_text("\n".join(parts))
 
