@@ -32,6 +32,7 @@ from .storage import atomic_write, only_writer
 from .streams import derive_seed
 from .training_checks import checked_agent, existing, load_policy
 from .vector import can_restore, make_env
+from .workers import WorkerError
 
 EPISODES = 60
 """Demonstrations that are recorded when the configuration does not say."""
@@ -101,6 +102,8 @@ def train(
                 _Trainer(run, progress or _silent, listeners, crew, until).go()
         except KeyboardInterrupt:  # outside the steps, or a second one: the last checkpoint and what is recorded stay
             raise TrainingInterruptedError(f"interrupted; go on with: neuroctl train --resume {run.path}") from None
+        except WorkerError as error:
+            raise WorkerError(f"{error}; go on with: neuroctl train --resume {run.path}") from None
     return run
 
 

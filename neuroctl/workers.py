@@ -7,6 +7,7 @@ to a worker changes a result, and nothing is counted twice.
 from __future__ import annotations
 
 import importlib
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,8 @@ START_S = 120.0
 """Time in which at least one worker must start; it takes seconds. Others may come later, or never."""
 PULSE_S = 2.0
 """Between two looks at the workers."""
+HEAD_TRIES = 3
+"""How often, a second apart, the head of the cluster is called before it counts as gone."""
 DEPTH = 2
 """Requests at a worker: one in work, and one that is there when it ends."""
 WINDOW = 4
@@ -39,7 +42,7 @@ Beat = Callable[[], None]
 
 
 class WorkerError(NeuroctlError):
-    """A request failed on every try."""
+    """A request failed on every try, no worker starts, or the head of the cluster has gone."""
 
 
 class Worker:
@@ -126,6 +129,7 @@ class Workers:
         self, count: int, answer: Callable[..., Any], *, patience_s: float = PATIENCE_S, depth: int = DEPTH
     ) -> None:
         self._ray: Any = importlib.import_module("ray")
+        self._head: str = self._ray.get_runtime_context().gcs_address
         self._patience_s, self._depth = patience_s, depth
         here = versions()
         self._arguments = answer, {name: here[name] for name in SAME}
@@ -144,8 +148,9 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for slot in self._slots:
-            self._ray.kill(slot.actor)
+        if self._head_answers():  # without a head nobody can be told, and Ray would wait for a minute
+            for slot in self._slots:
+                self._ray.kill(slot.actor)
         self._slots.clear()
 
     def share(self, value: Any) -> Any:
@@ -169,7 +174,7 @@ class Workers:
 
         Raises:
             NeuroctlError: what the answer raised, when it was one of these.
-            WorkerError: the request failed on every try.
+            WorkerError: the request failed on every try, or there is nobody left to ask.
         """
         while self._taken not in self._answers:
             self._hand_out()
@@ -238,6 +243,7 @@ class Workers:
         if now - self._looked_at < PULSE_S:
             return
         self._looked_at = now
+        self._check_head()
         for slot in [slot for slot in self._slots if slot.started and slot.jobs]:
             ready, _ = self._ray.wait([slot.pulse], timeout=0)
             if ready:
@@ -277,11 +283,27 @@ class Workers:
 
     def _replace(self, slot: _Slot, fault: str, message: str) -> None:
         """Start another worker; its request failed, those behind it did not even begin."""
+        self._check_head()
         self._ray.kill(slot.actor)
         (job, _), *others = slot.jobs
         self._waiting.extendleft(reversed([other for other, _ in others]))
         self._slots[self._slots.index(slot)] = self._start()
         self._failed(job, fault, message)
+
+    def _check_head(self) -> None:
+        for _ in range(HEAD_TRIES):
+            if self._head_answers():
+                return
+            time.sleep(1)
+        raise WorkerError(f"the head of the Ray cluster at {self._head} does not answer any more")
+
+    def _head_answers(self) -> bool:
+        host, _, port = self._head.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PULSE_S).close()
+        except OSError:
+            return False
+        return True
 
     def _failed(self, job: _Job, fault: str, message: str) -> None:
         self.faults[fault] += 1
