@@ -53,12 +53,8 @@ def cluster(workers: int, address: str | None = None) -> Iterator[None]:
 def _connect(ray: Any, address: str | None, workers: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        elsewhere = os.environ.pop("RAY_ADDRESS", None)  # Ray would join that cluster; here an address is always said
-        try:
-            ray.init(num_cpus=workers, include_dashboard=False, **quiet)
-        finally:
-            if elsewhere is not None:
-                os.environ["RAY_ADDRESS"] = elsewhere
+        # "local" for one of its own: Ray would else join what RAY_ADDRESS or a cluster of before has left
+        ray.init("local", num_cpus=workers, include_dashboard=False, **quiet)
         return
     try:
         ray.init(address=address, **quiet)

@@ -109,7 +109,7 @@ def ray_cluster(plugin_path: Path) -> Iterator[None]:
     os.environ["PYTHONPATH"] = _pythonpath(plugin_path)
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     if before is None:
         del os.environ["PYTHONPATH"]
     else:

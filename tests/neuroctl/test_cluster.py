@@ -76,6 +76,9 @@ except NeuroctlError as error:
     assert str(error) == "workers is 3; the Ray cluster has 2 CPUs", error
 else:
     raise AssertionError
+os.environ["RAY_ADDRESS"] = "127.0.0.1:1"
+own = evaluate("random", **one, workers=1)  # without an address: processes of its own, whatever else is there
+assert here.returns.tobytes() == own.returns.tobytes()
 nodes.shutdown()
 """
     result = run_python("-c", code)
