@@ -3,14 +3,14 @@
 `python launch/explore_spore.py lane --variants "event_gain=0.02" "reward_filter=zscore rule.gradient_scale=1"` trains
 a population under each list of changes and adds it to `docs/results/spore_tuning.md`. A name is an option of the agent;
 with `rule.` before it one of the learning rule, with `env.` one of the environment. `--grid` runs learning rates times
-temperatures and draws them as a heat map. Several processes with different variants can share the folder `--out`.
+temperatures and draws them as a heat map. `--workers 4` trains so many populations side by side.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from neuroctl.launch.curves import CurveLog, read_curve
 from neuroctl.launch.populations import PRESETS, TASKS, TUNING_SEEDS, Task, duration_name, durations, mean_duration
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.study import is_trained, train_or_go_on
+from neuroctl.launch.study_workers import OnWorkers, do_each
 from neuroctl.launch.variants import differences, varied
 from neuroctl.run import Run
 from neuroctl.storage import atomic_write
@@ -37,7 +38,7 @@ TEMPERATURES = (0.0, 0.01, 0.1, 1.0, 10.0)
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(OnWorkers):
     """Train populations under changes of a preset; write docs/results/spore_tuning.md."""
 
     task: Annotated[Task, tyro.conf.Positional]
@@ -52,13 +53,14 @@ class Arguments:
     """Agents in a population."""
     seed: int = TUNING_SEEDS[0]
     """Root seed of the populations."""
-    out: Path = Path("runs/explore_spore")
+    out: Path = field(default=Path("runs/explore_spore"), kw_only=True)
     """Cache: runs and curves."""
     results: Path = Path("docs/results")
     """Where tables and figures are written."""
 
     def __post_init__(self) -> None:
         """Refuse times that end between two lines of the curve, and populations without an agent."""
+        super().__post_init__()
         if not (self.hours > 0 and self.hours * LINES_PER_HOUR % 1 == 0):
             raise NeuroctlError(f"hours is {self.hours:g}; allowed: multiples of {1 / LINES_PER_HOUR:g}")
         if self.agents < 1:
@@ -69,11 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, then write the table and the heat maps of what there is."""
     options = parse(Arguments, argv, "launch/explore_spore.py")
     variants = list(_grid_variants()) if options.grid else list(options.variants)
-    configs = {_curve(options, variant): _config(options, variant) for variant in variants}
-    for curve, config in configs.items():  # all are checked before any runs
-        is_trained(config, _run_of(curve))
-    for curve, config in configs.items():
-        _train(curve, config)
+    for variant in variants:  # all are checked before any runs
+        is_trained(_config(options, variant), _run_of(_curve(options, variant)))
+    do_each(options, variants, _train)
     _write(options)
     return 0
 
@@ -110,8 +110,9 @@ def _config(options: Arguments, variant: str) -> TrainConfig:
     )
 
 
-def _train(curve: Path, config: TrainConfig) -> None:
-    """Train a population, or go on with one that was stopped; `curve` is its file, beside the run's folder."""
+def _train(options: Arguments, variant: str) -> None:
+    """Train a population, or go on with one that was stopped; its curve is a file beside the run's folder."""
+    curve, config = _curve(options, variant), _config(options, variant)
     train_or_go_on(config, _run_of(curve), [CurveLog(curve, config.checkpoint_every)])
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
+from neuroctl.launch.study_workers import OnWorkers
 from neuroctl.shift import check_severity
 
 Task = Literal["lane", "arm", "cheetah", "breakout"]
@@ -115,7 +116,7 @@ TUNED: Mapping[tuple[Task, str], float] = {}
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(OnWorkers):
     """Train policies of every rank and sparsity, test them under shifts; write docs/results/lowrank.md."""
 
     out: Path = Path("runs/study_lowrank")
@@ -139,6 +140,7 @@ class Arguments:
 
     def __post_init__(self) -> None:
         """Refuse models that do not exist, and the tuning seed."""
+        super().__post_init__()
         for name in self.models:
             if name not in MODELS:
                 raise UnknownNameError("model", name, MODELS)

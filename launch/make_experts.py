@@ -2,7 +2,7 @@
 
 `python launch/make_experts.py` trains what is missing, keeps the best seed of each task and writes it to
 `envs/experts/` and a table to `docs/results/mujoco_experts.md`. Runs are kept in `--out`: it can be stopped and
-started, and several processes with different `--tasks` can share the work.
+started, and `--workers 2` does so many trainings side by side.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from neuroctl.config import TrainConfig
 from neuroctl.errors import UnknownNameError
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.study import evaluate_once, is_trained, train_or_go_on
+from neuroctl.launch.study_workers import OnWorkers, do_each
 from neuroctl.normaliser import MIN_STD
 from neuroctl.statistics import stratified_bootstrap
 from neuroctl.storage import atomic_write, read_json
@@ -37,7 +38,7 @@ OTHERS = 1
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(OnWorkers):
     """Train experts of MuJoCo tasks; write them to envs/experts."""
 
     tasks: tuple[str, ...] = tuple(PRESETS)
@@ -55,6 +56,7 @@ class Arguments:
 
     def __post_init__(self) -> None:
         """Refuse tasks without a preset."""
+        super().__post_init__()
         for task in self.tasks:
             if task not in PRESETS:
                 raise UnknownNameError("task", task, PRESETS)
@@ -66,14 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = [config(task, seed) for task in options.tasks for seed in options.seeds]
     for each in asked:  # all are checked before any runs
         is_trained(each, folder(options, each))
-    for each in asked:
-        train_or_go_on(each, folder(options, each))
-        evaluate_once(_returns(options, each), folder(options, each), each.env.id, {}, episodes=options.episodes)
+    do_each(options, asked, _fill)
     for task in options.tasks:
         write_expert(options.experts / f"{task}.safetensors", folder(options, _best(options, task)))
     options.results.mkdir(parents=True, exist_ok=True)
     atomic_write(options.results / "mujoco_experts.md", "\n".join(_page(options)) + "\n")
     return 0
+
+
+def _fill(options: Arguments, each: TrainConfig) -> None:
+    train_or_go_on(each, folder(options, each))
+    evaluate_once(_returns(options, each), folder(options, each), each.env.id, {}, episodes=options.episodes)
 
 
 def config(task: str, seed: int) -> TrainConfig:

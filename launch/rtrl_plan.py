@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import memory_presets
+from neuroctl.launch.study_workers import OnWorkers
 
 Task = Literal["nonmatch", "tmaze", "nparity", "watermaze"]
 
@@ -56,7 +57,7 @@ TUNED: Mapping[tuple[Task, str], float] = {}
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(OnWorkers):
     """Train actor-critics by exact, truncated and immediate gradients; write docs/results/rtrl.md."""
 
     out: Path = Path("runs/study_rtrl")
@@ -78,6 +79,7 @@ class Arguments:
 
     def __post_init__(self) -> None:
         """Refuse methods that do not exist and rollouts without a step."""
+        super().__post_init__()
         for name in self.methods:
             if name not in METHODS:
                 raise UnknownNameError("method", name, METHODS)

@@ -12,6 +12,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import presets
 from neuroctl.launch.populations import PRESETS, TASKS, WITHOUT_LEARNING, Task, root_seed, run_folder
 from neuroctl.launch.study import Option
+from neuroctl.launch.study_workers import OnWorkers
 
 FULL_HOURS, SHORT_HOURS = 5.0, 2.0
 
@@ -80,7 +81,7 @@ repeated every half hour, others follow at the end."""
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(OnWorkers):
     """Train populations of spiking agents; write docs/results/spore_ball.md, spore_sums.md and spore_lane.md."""
 
     out: Path = Path("runs/study_spore")
@@ -103,6 +104,7 @@ class Arguments:
 
     def __post_init__(self) -> None:
         """Refuse conditions that do not exist, and times that end between two checkpoints."""
+        super().__post_init__()
         for name in self.conditions:
             if name not in (*CONDITIONS, "all"):
                 raise UnknownNameError("condition", name, (*CONDITIONS, "all"))

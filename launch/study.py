@@ -49,24 +49,29 @@ def train_once(config: TrainConfig, path: Path, demonstrations: Path) -> None:
         path: run folder.
         demonstrations: recording of the expert, made if it is not there; policies of one seed share it.
     """
+    learner = replace(config, demonstrations=replace(config.demonstrations, path=demonstrations, shifts=()))
+    if not is_trained(learner, path):
+        record_once(config, demonstrations)
+    train_or_go_on(learner, path)
+
+
+def record_once(config: TrainConfig, demonstrations: Path) -> None:
+    """Record the expert for an experiment into `demonstrations`, or what is missing there."""
     from neuroctl import record
 
     source = config.demonstrations
-    config = replace(config, demonstrations=replace(source, path=demonstrations, shifts=()))
-    if not is_trained(config, path):
-        episodes = source.episodes or EPISODES
-        with shown(f"demonstrations {demonstrations}", episodes, "episodes") as progress:
-            record(
-                "expert",
-                demonstrations,
-                episodes=episodes,
-                seed=config.seed,
-                env_id=config.env.id,
-                env_kwargs=config.env.kwargs(),
-                shifts=source.shifts,
-                progress=progress,
-            )
-    train_or_go_on(config, path)
+    episodes = source.episodes or EPISODES
+    with shown(f"demonstrations {demonstrations}", episodes, "episodes") as progress:
+        record(
+            "expert",
+            demonstrations,
+            episodes=episodes,
+            seed=config.seed,
+            env_id=config.env.id,
+            env_kwargs=config.env.kwargs(),
+            shifts=source.shifts,
+            progress=progress,
+        )
 
 
 def train_or_go_on(

@@ -2,7 +2,7 @@
 
 `python launch/study_lowrank.py` trains what is missing, tests it under every shift and severity and writes
 `docs/results/lowrank.*` from what there is; what was not run says so. Everything is kept in `--out`, so it can be
-stopped and started, and several processes with different `--tasks`, `--models` or `--seeds` can share the work. The
+stopped and started, and `--workers 4` does so many policies side by side. The
 unit is the training seed. `--tune True` trains with every learning rate on the tuning seed instead.
 
 The question is that of Tumma et al. 2023 (arXiv 2310.03915), of which we know the abstract and its reviews; tasks,
@@ -33,8 +33,9 @@ from neuroctl.launch.lowrank_plan import (
     policies,
 )
 from neuroctl.launch.lowrank_tables import write_results
-from neuroctl.launch.program import parse, run, shown
-from neuroctl.launch.study import evaluate_once, is_trained, train_once
+from neuroctl.launch.program import parse, run
+from neuroctl.launch.study import evaluate_once, is_trained, record_once, train_once
+from neuroctl.launch.study_workers import do_each
 
 REFERENCES = ("expert", "zero")
 
@@ -44,27 +45,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(Arguments, argv, "launch/study_lowrank.py")
     if options.what == "all":
         work = list(policies(options))
-        for policy in work:  # all are checked before any runs
-            is_trained(config_on_encoder(options, policy), folder(options, policy))
+        left = [  # all are checked before any runs
+            policy for policy in work if not is_trained(config_on_encoder(options, policy), folder(options, policy))
+        ]
         for task in options.tasks:
             for name in REFERENCES:
                 _evaluate(options, Policy(task, DENSE, 1.0, 0), name, name, CLEAN)
-        with shown("study", len(work), "policies") as progress:
-            for policy in work:
-                _train(options, policy)
-                for condition in conditions(options, policy.task, policy.model):
-                    _evaluate(options, policy, label(policy), folder(options, policy), condition)
-                progress.advance(1, " ".join(map(str, policy)))
+        shared = {demonstrations(options, policy): policy for policy in left}
+        do_each(options, list(shared.values()), _share)
+        do_each(options, work, _fill)
     sys.stdout.write(f"{write_results(options)}\n")
     return 0
 
 
-def _train(options: Arguments, policy: Policy) -> None:
-    """A policy, and before it the one whose encoder it shares."""
+def _share(options: Arguments, policy: Policy) -> None:
+    """What policies share with this one: demonstrations, and the encoder where there is one."""
     encoder, shown_by = encoder_of(policy), demonstrations(options, policy)
     if encoder is not None:
         train_once(config(encoder), encoder_folder(options, encoder), shown_by)
-    train_once(config_on_encoder(options, policy), folder(options, policy), shown_by)
+    else:
+        record_once(config(policy), shown_by)
+
+
+def _fill(options: Arguments, policy: Policy) -> None:
+    """Train a policy and let it play."""
+    train_once(config_on_encoder(options, policy), folder(options, policy), demonstrations(options, policy))
+    for condition in conditions(options, policy.task, policy.model):
+        _evaluate(options, policy, label(policy), folder(options, policy), condition)
 
 
 def _evaluate(options: Arguments, policy: Policy, name: str, source: str | Path, condition: str) -> None:

@@ -1,8 +1,8 @@
 """PPO of ours beside that of Stable-Baselines3 on Gymnasium's tasks: final scores at equal steps and options.
 
 `python launch/study_ppo.py` trains what is missing and writes `docs/results/ppo.md` from what there is (extra: peers).
-Everything is kept in `--out`, so it can be stopped and started, and several processes with different `--tasks` or
-`--seeds` can share the work. The unit is the training seed; each trained policy plays 100 episodes without exploration.
+Everything is kept in `--out`, so it can be stopped and started; `--workers 4` does so much side by side. The unit is
+the training seed; each trained policy plays 100 episodes without exploration.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,7 @@ from neuroctl.launch import memory_presets
 from neuroctl.launch.populations import difference, interval
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.study import evaluate_once, train_or_go_on
+from neuroctl.launch.study_workers import OnWorkers, do_each
 from neuroctl.metrics import read_metrics
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.versions import versions
@@ -46,7 +48,7 @@ EPISODES = 100
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(OnWorkers):
     """Train PPO and its peer; write docs/results/ppo.md."""
 
     out: Path = Path("runs/study_ppo")
@@ -65,12 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the table."""
     options = parse(Arguments, argv, "launch/study_ppo.py")
     if options.what == "all":
-        for seed in options.seeds:
-            for task in options.tasks:
-                _ours(options, task, seed)
-                _theirs(options, task, seed)
+        do_each(options, list(product(options.tasks, options.seeds)), _fill)
     sys.stdout.write(f"{_write(options)}\n")
     return 0
+
+
+def _fill(options: Arguments, cell: tuple[Task, int]) -> None:
+    _ours(options, *cell)
+    _theirs(options, *cell)
 
 
 def _path(options: Arguments, task: Task, who: str, seed: int) -> Path:

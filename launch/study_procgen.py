@@ -1,8 +1,8 @@
 """Exact and truncated gradients on a game of Procgen: levels that training saw, and levels that it never saw.
 
 `python launch/study_procgen.py` trains what is missing and writes `docs/results/procgen.md` and its figure from what
-there is (extra: procgen). Everything is kept in `--out`, so it can be stopped and started, and several processes with
-different `--methods` or `--seeds` can share the work. The unit is the training seed. Exploratory: few frames and seeds.
+there is (extra: procgen). Everything is kept in `--out`, so it can be stopped and started; `--workers 4` does so
+many runs side by side. The unit is the training seed. Exploratory: few frames and seeds.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from neuroctl.launch.memory_presets import rtrl_coinrun
 from neuroctl.launch.populations import interval
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.study import evaluate_once, is_trained, train_or_go_on
+from neuroctl.launch.study_workers import OnWorkers, do_each
 from neuroctl.metrics import read_metrics
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.versions import versions
@@ -36,7 +37,7 @@ LEVELS: Mapping[str, Mapping[str, Any]] = {"seen": {}, "never seen": {"start_lev
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(OnWorkers):
     """Train actor-critics on CoinRun; write docs/results/procgen.md."""
 
     out: Path = Path("runs/study_procgen")
@@ -54,6 +55,7 @@ class Arguments:
 
     def __post_init__(self) -> None:
         """Refuse methods that do not exist."""
+        super().__post_init__()
         for name in self.methods:
             if name not in METHODS:
                 raise UnknownNameError("method", name, METHODS)
@@ -65,14 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = [(method, seed) for seed in options.seeds for method in options.methods]
     for cell in asked:  # all are checked before any runs
         is_trained(config(options, *cell), _folder(options, *cell))
-    for cell in asked:
-        made, folder = config(options, *cell), _folder(options, *cell)
-        train_or_go_on(made, folder)
-        for levels, change in LEVELS.items():
-            kwargs = {**made.env.kwargs(), **change}
-            evaluate_once(_path(options, *cell, levels), folder, made.env.id, kwargs, episodes=options.episodes)
+    do_each(options, asked, _fill)
     _write(options)
     return 0
+
+
+def _fill(options: Arguments, cell: tuple[str, int]) -> None:
+    made, folder = config(options, *cell), _folder(options, *cell)
+    train_or_go_on(made, folder)
+    for levels, change in LEVELS.items():
+        kwargs = {**made.env.kwargs(), **change}
+        evaluate_once(_path(options, *cell, levels), folder, made.env.id, kwargs, episodes=options.episodes)
 
 
 def config(options: Arguments, method: str, seed: int) -> TrainConfig:

@@ -1,9 +1,9 @@
 """Spiking agents on reaching and lane following: learning curves of populations, with controls and baselines.
 
 `python launch/study_spore.py --conditions all` trains what is missing and writes `docs/results/spore_*` from what there
-is; conditions that were not run say so. Everything is kept in `--out`, so it can be stopped and started, and several
-processes with different `--tasks` or `--conditions` can share the work. The unit is the agent: a member of a
-population, one of the rows that learn side by side, with synapses, noise and episodes of its own.
+is; conditions that were not run say so. Everything is kept in `--out`, so it can be stopped and started; `--workers 4`
+does so many conditions side by side. The unit is the agent: a member of a population, one of the rows that learn side
+by side, with synapses, noise and episodes of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from neuroctl.launch.scripted_players import HeldRandom, Straight
 from neuroctl.launch.spore_plan import CONDITIONS, EVALUATIONS, SCRIPTED, Arguments
 from neuroctl.launch.spore_tables import write_results
 from neuroctl.launch.study import is_trained, train_or_go_on
+from neuroctl.launch.study_workers import do_each
 from neuroctl.launch.trained_agents import TrainedAgents
 from neuroctl.run import Run
 from neuroctl.scripted import ScriptedAgent
@@ -37,17 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         for task, name in product(options.tasks, options.names):  # all are checked before any runs
             is_trained(options.config(task, name), options.folder(task, name), options.of_runs)
         for task in options.tasks:
-            for evaluation in EVALUATIONS[task]:
-                for name in SCRIPTED[task]:
-                    _play_scripted(options, task, name, evaluation)
-            for name in options.names:
-                config = options.config(task, name)
-                log = CurveLog(options.curve(task, name), config.checkpoint_every)
-                train_or_go_on(config, options.folder(task, name), [log], options.of_runs)
-                for evaluation in EVALUATIONS[task]:
-                    _play_frozen(options, task, name, evaluation)
+            for evaluation, name in product(EVALUATIONS[task], SCRIPTED[task]):
+                _play_scripted(options, task, name, evaluation)
+        do_each(options, list(product(options.tasks, options.names)), _fill)
     sys.stdout.write(f"{write_results(options)}\n")
     return 0
+
+
+def _fill(options: Arguments, cell: tuple[Task, str]) -> None:
+    """Train a population, or go on with one; then let it play with frozen synapses."""
+    task, name = cell
+    config = options.config(task, name)
+    log = CurveLog(options.curve(task, name), config.checkpoint_every)
+    train_or_go_on(config, options.folder(task, name), [log], options.of_runs)
+    for evaluation in EVALUATIONS[task]:
+        _play_frozen(options, task, name, evaluation)
 
 
 def _play_frozen(options: Arguments, task: Task, name: str, evaluation: str) -> None:
