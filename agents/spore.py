@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from neuroctl.checks import is_number, shown
 from neuroctl.contracts import Agent, Info, Observation, Spaces
-from neuroctl.errors import NeuroctlError
+from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.finite import check_finite
 from neuroctl.interventions import Intervention
 from neuroctl.training_checks import check_device
 
@@ -24,7 +26,7 @@ from .spiking.network import SpikingNetwork
 from .spiking.reward_filters import RewardFilter, delayed
 from .spiking.schedules import Schedule
 from .spore_coding import Rates, make_decoder, make_sense
-from .spore_config import DT_MS, SporeConfig
+from .spore_config import DT_MS, MOST_DELAY_S, SporeConfig
 from .spore_network import make_network
 
 SILENCING_MV = -1e4
@@ -75,6 +77,7 @@ class SporeAgent(Agent):
             "learning_rate": Schedule(config.learning_rate_schedule, config.learning_rate_half_life_s),
             "temperature": Schedule(config.temperature_schedule, config.temperature_half_life_s),
         }
+        self._late_steps = _late_steps(config, self._dt_s)
         self._learned: Mapping[str, Any] | None = None
         self._begun = False
         self._intervention: Intervention | None = None
@@ -124,7 +127,7 @@ class SporeAgent(Agent):
     def _start(self, controller: SpikingController, num_envs: int, steps: int) -> None:
         self._controller, self._num_envs, self._steps, self._begun = controller, num_envs, steps, True
         self._reward = np.zeros(num_envs)
-        self._late = np.zeros((round(self.config.reward_delay_s / self._dt_s), num_envs))
+        self._late = np.zeros((self._late_steps, num_envs))
         self._sums = np.zeros(2)
         self._counted = _counts(controller.network)
 
@@ -190,18 +193,27 @@ class SporeAgent(Agent):
         before, self._counted = self._counted, _counts(network)
         changes = {name: count - before.get(name, 0) for name, count in self._counted.items()}
         figures = {name: float(values.mean()) for name, values in (_statistics(network) | changes).items()}
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                raise NonFiniteError(f"{name} of the synapses is {value:g}; learn at a lower rate")
         return {"reward": float(reward), "motor_rate_hz": float(rate), **figures}
 
     # -- state -------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Synapses, neurons, traces, running means and random streams of all agents; save it after `update`."""
+        """Synapses, neurons, traces, running means and random streams of all agents; save it after `update`.
+
+        Raises:
+            NonFiniteError: a number is NaN or infinite.
+        """
         if not self._begun:
             return dict(self._learned) if self._learned is not None else {}
+        controller = self._controller.state_dict()
+        check_finite("the agents", controller)
         return {
             "agents": self._num_envs,
             "steps": self._steps,
-            "controller": self._controller.state_dict(),
+            "controller": controller,
             "sums": self._sums.copy(),
             "late": self._late.copy(),
             "counted": {name: count.copy() for name, count in self._counted.items()},
@@ -293,6 +305,15 @@ def _statistics(network: Network) -> dict[str, NDArray[np.float64]]:
     """Figures of the rules of a network, as means over them."""
     each = [rule.statistics() for rule in network.rules.values()]
     return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
+
+
+def _late_steps(config: SporeConfig, dt_s: float) -> int:
+    """Control steps by which the reward is late."""
+    steps = round(config.reward_delay_s / dt_s)
+    if abs(steps * dt_s - config.reward_delay_s) > 1e-9 * MOST_DELAY_S:
+        late = shown(config.reward_delay_s)
+        raise NeuroctlError(f"agent.reward_delay_s must be a multiple of the control step of {dt_s:g} s, got {late}")
+    return steps
 
 
 def _steps_of(spaces: Spaces) -> tuple[int, float]:

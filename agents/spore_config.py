@@ -14,6 +14,7 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 DT_MS = 1.0
 """Step of the network."""
 MOST_DELAY_S = 3600.0
+MOST_MOTORS = 10_000
 """Of a late reward: every agent remembers the rewards of that time."""
 
 
@@ -96,8 +97,8 @@ class SporeConfig(AgentConfig):
         self._check_number("drive_mv", -math.inf)
         for name in ("dead_time_ms", "exploration_hz", "reward_smoothing_s", "reward_delay_s"):
             self._check_number(name, 0.0)
-        for name in ("input_limit_hz", "readout_ms"):
-            self._check_number(name, 0.0, above=True)
+        self._check_number("input_limit_hz", 0.0, above=True)
+        self._check_number("readout_ms", DT_MS)
         for name in ("temperature", "event_gain", "exploration_inhibition", "exploration_mv"):
             self._check_number(name, 0.0)
         for name in ("readout_gain", "ratio_scale", "reward_mean_s", "target_rate_hz", "adaptation_mv"):
@@ -106,7 +107,7 @@ class SporeConfig(AgentConfig):
             raise NeuroctlError(
                 f"agent.reward_delay_s must be from 0 to {MOST_DELAY_S:g}, got {shown(self.reward_delay_s)}"
             )
-        checked_integer("agent.motors", self.motors, 2)
+        checked_integer("agent.motors", self.motors, 2, MOST_MOTORS)
         checked_integer("agent.synapses_per_pair", self.synapses_per_pair, 1)
         if self.place_cells is not None:
             checked_integer("agent.place_cells", self.place_cells, 2)
@@ -149,7 +150,7 @@ class SporeConfig(AgentConfig):
             ("adaptation_mv", self.target_rate_hz is not None, "target_rate_hz None"),
         ):
             if getattr(self, name) is not None and not effective:
-                raise NeuroctlError(f"agent.{name} has no effect with {where}; leave it out")
+                raise NeuroctlError(f"agent.{name} has no effect with {where}; set it to None")
         if self.target_rate_hz is not None and self.dead_time_ms > 0:
             most = 1000 / (DT_MS * (math.ceil(self.dead_time_ms / DT_MS) + 1))
             if self.target_rate_hz >= most:

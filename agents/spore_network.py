@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neuroctl import registry
-from neuroctl.checks import shown
+from neuroctl.checks import is_number, shown
 from neuroctl.config import parse_options
 from neuroctl.errors import NeuroctlError
 
@@ -67,7 +67,8 @@ def make_network(
 def _rules_of(config: SporeConfig) -> list[RuleFactory]:
     """What makes the synapses, and those of inhibition where there are any."""
     options = parse_options(config.rule_options)
-    opposite = {**options, "weight_scale": -options.get("weight_scale", 1.0)}
+    scale = options.get("weight_scale", 1.0)
+    opposite = {**options, "weight_scale": -scale if is_number(scale) else scale}
     return [_rule_of(config, chosen) for chosen in ([options, opposite] if config.inhibition else [options])]
 
 

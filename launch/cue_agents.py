@@ -31,8 +31,9 @@ from neuroctl.agents.spiking import (
 from neuroctl.agents.spiking.neurons import check_arrays, checked_signal
 from neuroctl.agents.spiking.plasticity import State, checked_real
 from neuroctl.agents.spiking.reward_filters import RewardFilterKind, delayed
+from neuroctl.agents.spore_config import MOST_DELAY_S
 from neuroctl.checks import checked_integer
-from neuroctl.errors import UnknownNameError
+from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch.cue_tasks import CONTROL_DT_S, NUM_INPUTS, NUM_OUTPUTS
 
 Form = Literal["layer", "recurrent"]
@@ -87,7 +88,8 @@ class CueAgentConfig:
         if self.reward not in REWARD_FORMS:
             raise UnknownNameError("form of reward", str(self.reward), REWARD_FORMS)
         checked_real("learning_rate_per_s", self.learning_rate_per_s, 0.0)
-        checked_real("reward_delay_s", self.reward_delay_s, 0.0)
+        if checked_real("reward_delay_s", self.reward_delay_s, 0.0) > MOST_DELAY_S:
+            raise NeuroctlError(f"reward_delay_s must be at most {MOST_DELAY_S:g}, got {self.reward_delay_s:g}")
         if self.anew_s is not None:
             checked_real("anew_s", self.anew_s, SCHEDULE_EVERY_S)
 

@@ -135,6 +135,9 @@ Machine: {cpu}; mujoco {mujoco}.
 
 
 def _write(options: Arguments) -> None:
+    if not any(options.out.glob(f"*/*{SUFFIX}")):
+        sys.stdout.write("nothing trained yet\n")
+        return
     here = versions()
     used = sorted({Run(_run_of(path)).config.seed for path in options.out.glob(f"*/*{SUFFIX}")})
     seeds = ", ".join(map(str, used))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl.checkpoint import Checkpoints
+from neuroctl.checks import checked_integer
 from neuroctl.config import parse_options
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch.cue_agents import CueAgent, CueAgentConfig
@@ -103,7 +104,10 @@ class Arguments:
             raise NeuroctlError(f"save_lines must be >= 1, got {self.save_lines}")
         if self.swap_hours < 0:
             raise NeuroctlError(f"swap_hours must be >= 0, got {self.swap_hours:g}")
-        if self.line_steps < 1 or self.steps < 1 or self.steps % self.line_steps:
+        checked_integer("agents", self.agents, 1)
+        if self.line_steps < 1:
+            raise NeuroctlError(f"line_s must be at least a control interval, {CONTROL_DT_S:g} s, got {self.line_s:g}")
+        if self.steps < 1 or self.steps % self.line_steps:
             raise NeuroctlError(f"hours must be whole lines of {self.line_s:g} s, got {self.hours:g}")
 
     @property
@@ -162,6 +166,7 @@ def train(options: Arguments, task: Task, name: str) -> None:
         NeuroctlError: the folder holds a run with other settings, or another process is at it.
     """
     folder = _folder(options, task, name)
+    cue, agent = make(options, task, name)  # says what is wrong with the settings
     folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder, "written"):
         _check_same(folder / "config.json", _described(options, task, name))
@@ -169,7 +174,6 @@ def train(options: Arguments, task: Task, name: str) -> None:
         done = int(checkpoints.all()[-1].name) if checkpoints.all() else 0
         if done >= options.steps:
             return
-        cue, agent = make(options, task, name)
         if done:
             done, trees = checkpoints.load()
             cue.load_state_dict(trees["task"])

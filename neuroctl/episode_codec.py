@@ -64,5 +64,6 @@ def decode_episode(data: bytes, path: Path, *, unpack: bool = True) -> dict[str,
         if unpack:
             arrays = {key: value[:] if isinstance(value, Frames) else value for key, value in arrays.items()}
     except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from None
+        reason = "it is no archive of plain arrays" if "pickle" in str(error) else error  # which NumPy would advise
+        raise DamagedFileError(f"{path} is damaged: {reason}") from None
     return {k.removeprefix(_BYTE): unpack_image(v) if k.startswith(_BYTE) else v for k, v in arrays.items()}

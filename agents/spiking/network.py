@@ -24,7 +24,7 @@ from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.streams import checked_seed, derive_seed
 
-from .learning_checks import check_learnable, checked_reward
+from .learning_checks import check_counted_down, check_learnable, checked_reward, checked_until
 from .member_rows import check_mapping
 from .network_kernels import Memory, Wiring, run_network
 from .neuron_kernels import MOST_SPIKES
@@ -248,7 +248,7 @@ class SpikingNetwork:
     @property
     def steps_until_update(self) -> int:
         """Steps after which weights change next; `MOST_STEPS` in a network without plastic synapses."""
-        return min((rule.steps_until_update for rule in self.rules.values()), default=MOST_STEPS)
+        return min((checked_until(key, rule) for key, rule in self.rules.items()), default=MOST_STEPS)
 
     def run(self, spikes_in: ArrayLike) -> NDArray[np.uint8]:
         """Simulate T steps as `step` does, without learning; `learn` may follow and makes up for it.
@@ -317,12 +317,14 @@ class SpikingNetwork:
     def _learn(self, rewards: Floats) -> None:
         """Show what was seen to every rule, and take over weights that have changed."""
         for key, rule in self.rules.items():
-            until = rule.steps_until_update
+            until = checked_until(key, rule)
             lo, hi = self._ranges[self._projections[key].target]
             spikes_pre = self._spikes_pre(self._projections[key].source)
             rule.advance(spikes_pre, self._seen.bap[:, :, lo:hi], rewards, spikes_post=self._seen.spikes[:, :, lo:hi])
             if until <= len(rewards):
                 self._take_weights(key)
+            else:
+                check_counted_down(key, rule, until, len(rewards))
 
     def _spikes_pre(self, source: str) -> NDArray[np.uint8]:
         """The spikes of a source in the steps that were seen, as its synapses see them."""

@@ -18,6 +18,10 @@ from .neurons import NeuronParameters
 from .plasticity import PlasticityRule, as_array, checked_real
 
 RECEPTORS = ("exc", "inh")
+MOST_DELAY_MS = 10_000.0
+"""What is on its way is kept for each neuron and step."""
+MOST_WEIGHT_MV = 1e9
+"""Sums of more would leave single precision."""
 _ROUNDING = 1e-6
 
 
@@ -103,7 +107,8 @@ class Projection:
             raise self.mistake(f"probability must be from 0 to 1, got {probability:g}")
         if checked_integer("synapses_per_pair", self.synapses_per_pair, 1) > 1 and self.rule is None:
             raise self.mistake("synapses_per_pair is for plastic synapses; static ones are summed in their weight")
-        checked_real("delay_ms", self.delay_ms, 0.0, above=True)
+        if checked_real("delay_ms", self.delay_ms, 0.0, above=True) > MOST_DELAY_MS:
+            raise self.mistake(f"delay_ms must be at most {MOST_DELAY_MS:g}, got {self.delay_ms:g}")
 
     @property
     def name(self) -> str:
@@ -158,9 +163,10 @@ def make_rule(projection: Projection, sizes: tuple[int, int], **options: Any) ->
     rule = factory(*sizes, **options)
     if not isinstance(rule, PlasticityRule):
         raise projection.mistake(f"its rule must make a PlasticityRule, got {shown(rule)}")
-    shape = (options["batch_size"], *sizes)
-    if rule.weight.shape != shape:
-        raise projection.mistake(f"weights of its rule must have shape {shape}, got {rule.weight.shape}")
+    shape, weight = (options["batch_size"], *sizes), np.asarray(rule.weight)
+    if weight.shape != shape or weight.dtype.kind != "f":
+        found = f"{weight.shape} of {weight.dtype}"
+        raise projection.mistake(f"weights of its rule must be floats of shape {shape}, got {found}")
     if projection.receptor == "inh" and rule.greatest_weight > 0:
         raise projection.mistake(
             f"weights of receptor 'inh' must be <= 0, greatest_weight of its rule is {rule.greatest_weight:g}"
@@ -192,8 +198,8 @@ def draw_weights(
     shape = (batch_size, *sizes)
     if weights.dtype.kind not in "iuf" or weights.shape not in ((), sizes, shape):
         raise projection.mistake(f"weight must be a number or have shape {sizes} or {shape}, got {shown(given)}")
-    if not np.isfinite(weights).all():
-        raise projection.mistake("weights must be finite")
+    if not (np.abs(weights) <= MOST_WEIGHT_MV).all():
+        raise projection.mistake(f"weights must be finite, and at most {MOST_WEIGHT_MV:g} mV on either side of 0")
     if projection.receptor == "inh" and (weights > 0).any():
         raise projection.mistake(f"weights of receptor 'inh' must be <= 0, got {weights.max():g}")
     return np.broadcast_to(weights, shape).astype(np.float64)

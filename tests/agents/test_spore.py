@@ -12,9 +12,9 @@ from neuroctl.agents.spore_coding import make_decoder
 from neuroctl.agents.spore_config import SporeConfig
 from neuroctl.config import TrainConfig
 from neuroctl.contracts import Spaces
-from neuroctl.errors import NeuroctlError
+from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.loop import ClosedLoop
-from neuroctl.run import make_agent
+from neuroctl.run import make_agent, tree_hash
 from neuroctl.training import train
 from neuroctl.vector import make_env, spaces_of
 
@@ -286,12 +286,58 @@ def test_rewards_on_their_way_are_part_of_the_state() -> None:
     assert means[0] == means[1] != 0
 
 
-def test_commands_stay_within_bounds_that_are_not_symmetric() -> None:
-    space = gym.spaces.Box(np.array([-1.0, -4.0]), np.array([3.0, 2.0]), dtype=np.float64)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_commands_stay_within_bounds_that_are_not_symmetric(sign: float) -> None:
+    low, high = np.sort(sign * np.array([[-1.0, -4.0], [3.0, 2.0]]), axis=0)
+    space = gym.spaces.Box(low, high, dtype=np.float64)
     rates = 1e3 * np.eye(8)
     commands = make_decoder(SporeConfig(), space).decode(rates)
     assert all(space.contains(command) for command in commands)
     assert np.hypot(*commands.T) == pytest.approx(np.ones(8))
+
+
+def test_exploration_excites_by_2_mv_and_sinks_by_a_fifth_unless_said_otherwise() -> None:
+    said = ({}, {"exploration_mv": 2.0, "exploration_inhibition": 0.2})
+    other = ({"exploration_mv": 3.0}, {"exploration_inhibition": 2.0})
+    agents = [loop_of(configured(exploration_hz=400.0, **options), 2, learn=20)[1] for options in (*said, *other)]
+    states = [tree_hash(agent.state_dict()["controller"]["network"]["neurons"]) for agent in agents]
+    assert states[0] == states[1]
+    assert states[0] not in states[2:]
+
+
+def test_the_dead_time_is_the_one_that_is_asked_for() -> None:
+    for dead in (0.0, 3.0):
+        motor: Any = loop_of(configured(dead_time_ms=dead), 1)[1].network.neurons["motor"]
+        assert motor.parameters.dead_time_ms == dead
+
+
+def test_rewards_are_late_by_whole_control_steps() -> None:
+    assert loop_of(configured(reward_delay_s=0.58), 1)[1].state_dict()["late"].shape == (29, 1)
+    with pytest.raises(NeuroctlError, match=r"must be a multiple of the control step of 0.02 s, got 0.03"):
+        loop_of(configured(reward_delay_s=0.03), 1)
+
+
+def test_numbers_that_are_not_finite_are_told_before_they_are_kept() -> None:
+    _, agent, _ = loop_of(configured(), 2, learn=3)
+    rule: Any = agent.network.rules["senses->motor"]
+    rule._synapses.theta[0, 0, 0, 0] = np.nan
+    with pytest.raises(NonFiniteError, match=r"theta of .* has a value that is not finite"):
+        agent.state_dict()
+
+
+def test_figures_that_are_not_finite_stop_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, agent, _ = loop_of(configured(), 2, learn=49)
+    rule: Any = agent.network.rules["senses->motor"]
+    monkeypatch.setattr(rule, "statistics", lambda: {"mean_weight": np.array([1.0, np.inf])})
+    loop.step()
+    with pytest.raises(NonFiniteError, match="mean_weight of the synapses is inf; learn at a lower rate"):
+        agent.update()
+
+
+@pytest.mark.parametrize("scale", ["abc", "None"])
+def test_a_scale_of_inhibition_that_is_no_number_is_named(scale: str) -> None:
+    with pytest.raises(NeuroctlError, match="weight_scale must be"):
+        loop_of(configured(inhibition=True, rule_options=(f"weight_scale={scale}",)), 1)
 
 
 class Steady:

@@ -124,3 +124,9 @@ def test_a_grid_is_drawn_of_all_its_curves(tmp_path: Path, monkeypatch: pytest.M
             Run.create(replace(varied_config, num_envs=8, seed=11, checkpoint_every=45_000, keep_checkpoints=1), run)
     assert main(["sums", "--grid", "--out", str(tmp_path / "out"), "--results", str(tmp_path)]) == 0
     assert (tmp_path / "spore_grid_sums.png").stat().st_size > 5000
+
+
+def test_nothing_is_written_from_an_empty_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sums", f"--out={tmp_path / 'cache'}", f"--results={tmp_path / 'results'}"]) == 0
+    assert capsys.readouterr().out == "nothing trained yet\n"
+    assert not (tmp_path / "results").exists()

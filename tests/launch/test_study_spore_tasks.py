@@ -156,3 +156,22 @@ def test_mistakes_are_named(tmp_path):
 def test_times_without_an_end_are_refused(name, value):
     with pytest.raises(NeuroctlError, match=f"{name} must be a finite number, got {value}"):
         study.Arguments(**{name: value})
+
+
+def test_settings_that_are_refused_leave_no_folder_behind(tmp_path):
+    options = arguments(tmp_path, settings=("temperature=-1",))
+    with pytest.raises(NeuroctlError, match="temperature must be"):
+        study.train(options, "pattern", "learning")
+    assert not study._folder(options, "pattern", "learning").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"line_s": 0.0}, "line_s must be at least a control interval, .*, got 0"),
+        ({"agents": 0}, "agents must be an integer >= 1, got 0"),
+    ],
+)
+def test_the_option_that_is_wrong_is_named(tmp_path, change, message):
+    with pytest.raises(NeuroctlError, match=message):
+        arguments(tmp_path, **change)

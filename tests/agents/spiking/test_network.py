@@ -579,3 +579,42 @@ def test_plastic_inhibition_that_excites_is_refused():
     inhibition = Projection("input", "a", rule=SynapticSampling, receptor="inh")
     with pytest.raises(NeuroctlError, match="input->a: weights of receptor 'inh' must be <= 0, greatest_weight"):
         SpikingNetwork(2, {"a": Population(1)}, [inhibition], "a")
+
+
+class Hasty(Staircase):
+    """Says at every moment that weights change after 10 steps."""
+
+    @property
+    def steps_until_update(self):
+        return 10
+
+
+class Confused(Staircase):
+    """Says something else than a number of steps."""
+
+    says = 0
+
+    @property
+    def steps_until_update(self):
+        return self.says
+
+
+def test_a_rule_whose_weights_change_at_another_time_than_it_says_is_refused():
+    network = SpikingNetwork(2, {"a": Population(1)}, [Projection("input", "a", rule=Hasty)], "a")
+    network.step(np.zeros((20, 1, 2)), np.zeros((20, 1)))  # cut where it said
+    with pytest.raises(NeuroctlError, match=r"said that weights change after 10 steps, and 4 steps later .* 10;"):
+        network.step(np.zeros((4, 1, 2)), np.zeros((4, 1)))
+
+
+@pytest.mark.parametrize("says", [0, -3, 2.5, None])
+def test_a_rule_that_says_no_number_of_steps_is_refused(says, monkeypatch):
+    monkeypatch.setattr(Confused, "says", says)
+    network = SpikingNetwork(2, {"a": Population(1)}, [Projection("input", "a", rule=Confused)], "a")
+    with pytest.raises(NeuroctlError, match=r"of the rule of 'input->a' must be an integer >= 1, got"):
+        network.step(np.zeros((4, 1, 2)), np.zeros((4, 1)))
+
+
+def test_rewards_beyond_single_precision_are_refused():
+    network = SpikingNetwork(2, {"a": Population(1)}, [Projection("input", "a", rule=Staircase)], "a")
+    with pytest.raises(NeuroctlError, match=r"reward must be from -1e\+12 to 1e\+12, got 1e\+36"):
+        network.step(np.zeros((4, 1, 2)), np.full((4, 1), 1e36))

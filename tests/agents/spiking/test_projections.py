@@ -73,6 +73,7 @@ def test_weights_are_a_number_or_arrays():
         ({"weight": 1, "synapses_per_pair": 2}, "synapses_per_pair is for plastic synapses"),
         ({"rule": SynapticSampling, "synapses_per_pair": 0}, "synapses_per_pair must be an integer >= 1"),
         ({"weight": 1, "delay_ms": 0}, "delay_ms must be a number > 0"),
+        ({"weight": 1, "delay_ms": 1e9}, r"x->y: delay_ms must be at most 10000, got 1e\+09"),
     ],
 )
 def test_projections_that_cannot_be_are_refused(options, message):

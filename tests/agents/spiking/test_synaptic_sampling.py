@@ -14,6 +14,7 @@ from neuroctl.agents.spiking import SynapticSampling, SynapticSamplingParameters
 from neuroctl.agents.spiking.eligibility_parameters import NodePerturbationParameters
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from tests.agents.spiking.plain_random import PlainStream
+from tests.agents.spiking.plain_synapse import PlainSynapses
 
 SIGMAS = 4.5
 STDP = SynapticSamplingParameters(
@@ -581,3 +582,18 @@ def test_no_weight_exceeds_the_greatest() -> None:
         expected = 4 * 2 * np.exp(2.0) if options == {"weight_scale": 2.0} else 0.0
         assert synapses.greatest_weight == pytest.approx(expected)
     assert SynapticSampling(2, 3, replace(STDP, max_param=1e4)).greatest_weight == np.inf
+
+
+def test_the_direct_gradient_counts_a_reward_for_as_long_as_it_lasts() -> None:
+    """With steps of half a millisecond, as in the plain implementation."""
+    parameters = replace(STDP, direct_gradient_rate=3.0, temperature=0.0)
+    spikes, bap, reward = random_steps(400, 1, 2, 2)
+    options: Any = {"dt_ms": 0.5, "initial": (1.0, 0.5), "seed": 3, "dtype": np.float64}
+    synapses = SynapticSampling(2, 2, parameters, **options)
+    plain = PlainSynapses(synapses.theta[0][:, None], parameters, PlainStream(3, "unused", 0), dt_ms=0.5)
+    still = SynapticSampling(2, 2, replace(parameters, direct_gradient_rate=0.0), **options)
+    synapses.advance(spikes, bap, reward)
+    still.advance(spikes, bap, reward)
+    plain.advance(spikes[:, 0], bap[:, 0], reward[:, 0])
+    assert np.abs(synapses.theta - still.theta).max() > 1e-3  # the direct part is what is seen
+    assert synapses.theta[0] == pytest.approx(plain.read("theta")[:, 0], rel=1e-9)
