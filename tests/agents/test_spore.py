@@ -297,8 +297,8 @@ def test_commands_stay_within_bounds_that_are_not_symmetric(sign: float) -> None
 
 
 def test_exploration_excites_by_2_mv_and_sinks_by_a_fifth_unless_said_otherwise() -> None:
-    said = ({}, {"exploration_mv": 2.0, "exploration_inhibition": 0.2})
-    other = ({"exploration_mv": 3.0}, {"exploration_inhibition": 2.0})
+    said: Any = ({}, {"exploration_mv": 2.0, "exploration_inhibition": 0.2})
+    other: Any = ({"exploration_mv": 3.0}, {"exploration_inhibition": 2.0})
     agents = [loop_of(configured(exploration_hz=400.0, **options), 2, learn=20)[1] for options in (*said, *other)]
     states = [tree_hash(agent.state_dict()["controller"]["network"]["neurons"]) for agent in agents]
     assert states[0] == states[1]
