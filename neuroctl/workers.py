@@ -30,6 +30,8 @@ PULSE_S = 2.0
 """Between two looks at the workers."""
 HEAD_TRIES = 3
 """How often, a second apart, the head of the cluster is called before it counts as gone."""
+HEAD_S = 2.0
+"""Time to answer such a call."""
 DEPTH = 2
 """Requests at a worker: one in work, and one that is there when it ends."""
 WINDOW = 4
@@ -300,7 +302,7 @@ class Workers:
     def _head_answers(self) -> bool:
         host, _, port = self._head.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=PULSE_S).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=HEAD_S).close()
         except OSError:
             return False
         return True

@@ -362,6 +362,7 @@ def answer_with_faults(number: int, plan: Mapping[str, Sequence[str]], folder: s
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "stopped":
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(1000)  # a thread may go on for a moment
     elif fault == "hung":
         time.sleep(1000)
     elif fault == "raised":
