@@ -14,6 +14,7 @@ from neuroctl.errors import NeuroctlError
 from neuroctl.metrics import TIME_FIELDS
 from neuroctl.run import Run, tree_hash
 from neuroctl.sharded_rollouts import Collector, ShardedRollouts, shard_width
+from neuroctl.workers import WorkerError
 from tests.neuroctl import toys
 
 
@@ -54,6 +55,25 @@ def test_bits_are_equal_for_any_number_of_workers(lag: int, count: int, tmp_path
 
 def test_the_age_of_weights_is_part_of_the_result(whole: Any) -> None:
     assert len({json.dumps(bits(whole(lag))[0]) for lag in (0, 1, 2)}) == 3
+
+
+def test_a_run_whose_workers_are_lost_says_how_to_go_on_and_does(
+    tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, path = InProcess.take, tmp_path / "run"
+    left = [3]
+
+    def take(crew: InProcess) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise WorkerError("the head has gone")
+        return answers(crew)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InProcess, "take", take)
+        with pytest.raises(WorkerError, match=f"^the head has gone; go on with: neuroctl train --resume {path}$"):
+            train(preset(weight_lag=1), out=path)
+    assert bits(train(resume=path)) == bits(whole(1))
 
 
 @pytest.mark.usefixtures("ray_cluster")
