@@ -137,8 +137,10 @@ def make_sense(
     if observation == "events":
         return EventSense(sums, EventCamera((PIXELS, PIXELS), **options))
     defaults = {"model": "linear", "threshold": None, "polarity": False, "light": 1.0, "glare": 0.0}
-    if not all(is_default(options[name], default) for name, default in defaults.items()):
-        raise NeuroctlError(f"the options event_... need observation='events'; found {observation!r}")
+    for name, default in defaults.items():
+        if not is_default(options[name], default):
+            found = f"found {observation!r} and event_{name} {options[name]!r}, whose default is {default!r}"
+            raise NeuroctlError(f"the options event_... need observation='events'; {found}")
     return RetinaSense(sums) if observation == "retina" else StateSense()
 
 

@@ -175,8 +175,10 @@ def make_sense(
         return EventSense(atlas, camera, options)
     defaults: dict[str, Any] = {"model": "linear", "threshold": None, "polarity": False, "time_stamps": False}
     defaults |= {"light": 1.0, "glare": 0.0}
-    if not all(is_default(options[name], default) for name, default in defaults.items()):
-        raise NeuroctlError(f"the options event_... need observation='events'; found {observation!r}")
+    for name, default in defaults.items():
+        if not is_default(options[name], default):
+            found = f"found {observation!r} and event_{name} {options[name]!r}, whose default is {default!r}"
+            raise NeuroctlError(f"the options event_... need observation='events'; {found}")
     return RetinaSense(atlas, camera, size) if observation == "retina" else StateSense(atlas)
 
 

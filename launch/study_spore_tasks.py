@@ -241,10 +241,10 @@ def _check_same(path: Path, described: dict[str, Any]) -> None:
 HEAD = """# Cue tasks: patterns, a lever and a cursor
 
 Made by `python launch/study_spore_tasks.py --agents {agents} --seed {seed}`, with the `--hours` that the rows name.
-{agents} agents in each condition, each with a task of its own; the unit is the agent. A cell holds the mean over agents and the 95 % bootstrap interval of that mean, for the
-half hour of simulated time that its row names. The reward is the raw one, a mean over all time. A trial that fails
-(after 10 s, or by leaving the target too early) counts as 10 s. "untrained" does not learn; "reward late" learns from
-the reward of 300 s before.
+{agents} agents in each condition, each with a task of its own; the unit is the agent. A cell holds the mean over agents
+and the 95 % bootstrap interval of that mean, for the half hour of simulated time that its row names. The reward is the
+raw one, a mean over all time. A trial that fails (after 10 s, or by leaving the target too early) counts as 10 s.
+"untrained" does not learn; "reward late" learns from the reward of 300 s before.
 
 Machine: {cpu}.
 """
