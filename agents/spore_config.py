@@ -14,8 +14,9 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 DT_MS = 1.0
 """Step of the network."""
 MOST_DELAY_S = 3600.0
-MOST_MOTORS = 10_000
 """Of a late reward: every agent remembers the rewards of that time."""
+MOST_MOTORS = 10_000
+"""Each has synapses from every input."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ the middles of the steps, with the length of a step as their resolution.
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from .episode_series import control_dt_s, series
 from .errors import NeuroctlError
 from .recording import Episode, Recording
+from .storage import written_beside
 
 STEP_S = 1.0
 """Length of a step where the environment does not say, so that times are steps."""
@@ -48,13 +48,8 @@ def export_nwb(dataset: str | Path, number: int, path: str | Path) -> Path:
     _add_behaviour(file, episode, dt_s)
     _add_inside(file, episode, dt_s, recording.info.state_every)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.tmp-{os.getpid()}.nwb")
-    try:
-        with NWBHDF5IO(temporary, "w") as io:
-            io.write(file)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_beside(target) as temporary, NWBHDF5IO(temporary, "w") as io:
+        io.write(file)
     return target
 
 

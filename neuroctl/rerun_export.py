@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from .episode_series import control_dt_s, series_of
 from .errors import NeuroctlError
 from .recording import Recording
+from .storage import written_beside
 
 
 def export_rerun(dataset: str | Path, number: int, path: str | Path) -> Path:
@@ -40,18 +40,14 @@ def export_rerun(dataset: str | Path, number: int, path: str | Path) -> Path:
     info = recording.info
     dt_s = control_dt_s(recording)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.tmp-{os.getpid()}.rrd")
-    stream = rerun.RecordingStream("neuroctl", recording_id=f"{recording.path.resolve()}#{number}")
-    try:
+    with written_beside(target) as temporary:
+        stream = rerun.RecordingStream("neuroctl", recording_id=f"{recording.path.resolve()}#{number}")
         stream.save(temporary)
         for entity, values in series_of(episode):
             _send(stream, entity, values, dt_s)
         text = f"{info.env_id} {info.env_kwargs}, shifts {list(info.shifts)}, {info.agent}, episode {number}"
         stream.log("about", rerun.TextDocument(text), static=True)
         stream.disconnect()
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target
 
 

@@ -66,6 +66,20 @@ def atomic_create(path: Path, data: str) -> bool:
 
 
 @contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A file beside `path`, of the same ending, for a library to write; takes its place at the end of the block.
+
+    Where the block raises, `path` stays what it was.
+    """
+    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def only_writer(folder: Path, doing: str) -> Iterator[None]:
     """Inside the block no other process is in such a block for this folder.
 

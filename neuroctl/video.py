@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from .errors import NeuroctlError
 from .recording import Recording
 from .replaying import start_episode
+from .storage import written_beside
 from .vector import make_env
 
 FPS = 50
@@ -33,22 +33,19 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float = FP
     if path.suffix != ".mp4":
         raise NeuroctlError(f"videos are .mp4 files, not {path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}.mp4")
     height, width = frame.shape[:2]
-    writer = imageio_ffmpeg.write_frames(
-        str(temporary), (width, height), fps=fps, macro_block_size=2, ffmpeg_log_level="quiet"
-    )
     try:
-        writer.send(None)
-        while frame is not None:
-            writer.send(np.ascontiguousarray(frame))
-            frame = next(iterator, None)
-        writer.close()
-        temporary.replace(path)
+        with written_beside(path) as temporary:
+            writer = imageio_ffmpeg.write_frames(
+                str(temporary), (width, height), fps=fps, macro_block_size=2, ffmpeg_log_level="quiet"
+            )
+            writer.send(None)
+            while frame is not None:
+                writer.send(np.ascontiguousarray(frame))
+                frame = next(iterator, None)
+            writer.close()
     except OSError as error:
         raise NeuroctlError(f"{path} could not be written: {str(error).strip().splitlines()[0]}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def replay_frames(recording: Recording, number: int, every: int = 1) -> Iterable[NDArray[np.uint8]]:
