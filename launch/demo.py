@@ -1,7 +1,7 @@
 """`make demo`: the whole of neuroctl in a few minutes, on lane following.
 
 Records the expert, trains a low-rank sparse and a dense CfC on it, evaluates both clean and under three shifts,
-replays a recorded episode with verification, and writes a video and a page of figures.
+replays a recorded episode with verification, and writes a page of figures and films.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = [_train(preset, demos, out / preset, options) for preset in PRESETS]
     rows = [row for path in [Path("expert"), *runs] for row in _evaluate(path)]
     verified = _verify(demos)
-    video = _video(runs[0])
     from neuroctl import report
 
-    page = report(*runs, out=out / "report.html")
+    with shown("playing for the page", 2 * len(runs), "episodes") as progress:
+        page = report(*runs, out=out / "report.html", play=True, progress=progress)
     sys.stdout.write("\n" + table(rows, ("policy", "condition", "return IQM", "95 % interval", "success")) + "\n\n")
     sys.stdout.write(f"replay of expert episode 0: {verified}\n")
-    for label, path in (("runs", out), ("recording", demos), ("video", video), ("report", page)):
+    for label, path in (("runs", out), ("recording", demos), ("report", page)):
         sys.stdout.write(f"{label.ljust(10)} {path}\n")
     sys.stdout.write(f"done in {time.monotonic() - start:.0f} s; next: docs/first_hour.md\n")
     return 0
@@ -127,14 +127,6 @@ def _verify(demos: Path) -> str:
 
     result = replay(demos, episodes=[0])
     return "every bit equal" if result.ok else str([*result.damaged, *result.differences][0])
-
-
-def _video(path: Path) -> Path:
-    from neuroctl import record
-    from neuroctl.video import replay_video
-
-    record(path, path / "episodes", episodes=1, width=1)
-    return replay_video(path / "episodes", 0, path / "videos" / "clean.mp4")
 
 
 if __name__ == "__main__":

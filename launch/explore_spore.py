@@ -141,6 +141,9 @@ def _write(options: Arguments) -> None:
     here = versions()
     used = sorted({Run(_run_of(path)).config.seed for path in options.out.glob(f"*/*{SUFFIX}")})
     seeds = ", ".join(map(str, used))
+    options.results.mkdir(parents=True, exist_ok=True)
+    if options.grid:
+        _heat_map(options).savefig(options.results / _figure_name(options.task), dpi=110)
     lines = [HEAD.format(seeds=seeds, **{key: here[key] for key in ("cpu", "mujoco")})]
     for task in TASKS:
         curves = sorted(options.out.glob(f"{task}/*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
@@ -148,11 +151,14 @@ def _write(options: Arguments) -> None:
             lines += [f"## {task}\n", "| variant | agents | per quarter of an hour | worst | best |"]
             lines += ["|---|---|---|---|---|"]
             lines += [row for path in curves for row in _row(path, task)] + [""]
-    options.results.mkdir(parents=True, exist_ok=True)
+        if (options.results / _figure_name(task)).exists():
+            lines += [f"![learning rate and temperature]({_figure_name(task)})", ""]
     atomic_write(options.results / "spore_tuning.md", "\n".join(lines))
     sys.stdout.write(f"results: {options.results / 'spore_tuning.md'}\n")
-    if options.grid:
-        _heat_map(options).savefig(options.results / f"spore_grid_{options.task}.png", dpi=110)
+
+
+def _figure_name(task: Task) -> str:
+    return f"spore_grid_{task}.png"
 
 
 def _row(path: Path, task: Task) -> Iterator[str]:
@@ -174,6 +180,7 @@ def _reached(path: Path) -> float:
 
 def _heat_map(options: Arguments) -> Any:
     """Duration of trials in the last quarter of an hour over learning rate and temperature."""
+    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
     values = np.array(
@@ -185,14 +192,16 @@ def _heat_map(options: Arguments) -> Any:
     figure = Figure(figsize=(5.2, 4.0), layout="constrained")
     axis = figure.subplots()
     lane = options.task == "lane"
-    image = axis.imshow(np.log10(values), cmap="viridis" if lane else "viridis_r", origin="lower")
+    norm = LogNorm(np.nanmin(values), np.nanmax(values))
+    axis.imshow(values, cmap="viridis" if lane else "viridis_r", norm=norm, origin="lower")
     for (row, column), value in np.ndenumerate(values):
-        axis.text(column, row, "none" if np.isnan(value) else f"{value:.1f}", ha="center", va="center", color="C1")
+        text = "none" if np.isnan(value) else f"{value:.1f}"
+        color = "black" if np.isnan(value) or (norm(value) > 0.5) == lane else "white"
+        axis.text(column, row, text, ha="center", va="center", color=color)
     axis.set_xticks(range(len(TEMPERATURES)), [f"{value:g}" for value in TEMPERATURES])
     axis.set_yticks(range(len(LEARNING_RATES_PER_S)), [f"{value:g}" for value in LEARNING_RATES_PER_S])
     axis.set(xlabel="temperature", ylabel="learning rate at the start, 1/s")
     axis.set_title(f"{duration_name(options.task)}, after {options.hours:g} simulated hours")
-    figure.colorbar(image, label="log10")
     return figure
 
 

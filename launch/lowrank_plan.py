@@ -145,7 +145,7 @@ class Arguments(OnWorkers):
             if name not in MODELS:
                 raise UnknownNameError("model", name, MODELS)
         if TUNING_SEED in self.seeds:
-            raise NeuroctlError(f"seed {TUNING_SEED} is for tuning (--tune True); choose others")
+            raise NeuroctlError(f"seed {TUNING_SEED} is for tuning (--tune); choose others")
         for severity in self.severities:
             if check_severity("of the study", severity) == 0:
                 raise NeuroctlError("severity 0 is the clean environment, which is played anyway; allowed: 1 to 5")

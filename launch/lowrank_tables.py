@@ -226,7 +226,7 @@ def _write_tuning(options: Arguments) -> str:
     """Clean returns of every model with every learning rate on the tuning seed."""
     lines = [
         "# Learning rates of the study of rank and sparsity\n",
-        f"Made by `python launch/study_lowrank.py --tune True` on seed {TUNING_SEED}: mean return without shifts, by",
+        f"Made by `python launch/study_lowrank.py --tune` on seed {TUNING_SEED}: mean return without shifts, by",
         "the factor of the preset's learning rate.\n",
     ]
     some = False

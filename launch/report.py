@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from neuroctl.launch.program import parse, run
+from neuroctl.launch.program import parse, run, shown
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Arguments:
     """The page; report.html in the first run folder when absent."""
     robustness: Path | None = None
     """A folder that `neuroctl robustness` wrote: its figures are shown too."""
+    play: bool = False
+    """Play an episode of each run, and the worst of those that `neuroctl evaluate` played: films and activity."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(Arguments, argv, "report")
     from neuroctl.reporting import report
 
-    sys.stdout.write(f"report: {report(*options.runs, out=options.out, robustness=options.robustness)}\n")
+    choices = {"out": options.out, "robustness": options.robustness, "play": options.play}
+    with shown("playing", 2 * len(options.runs), "episodes") if options.play else nullcontext() as progress:
+        path = report(*options.runs, **choices, progress=progress)
+    sys.stdout.write(f"report: {path}\n")
     return 0
 
 

@@ -86,7 +86,7 @@ class Arguments(OnWorkers):
         if any(length < 1 for length in self.rollouts):
             raise NeuroctlError(f"rollouts are {self.rollouts}; allowed: from 1 step on")
         if set(self.seeds) & set(TUNING_SEEDS):
-            raise NeuroctlError(f"seeds {TUNING_SEEDS} are for tuning (--tune True); choose others")
+            raise NeuroctlError(f"seeds {TUNING_SEEDS} are for tuning (--tune); choose others")
 
 
 class Cell(NamedTuple):

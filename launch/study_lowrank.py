@@ -3,7 +3,7 @@
 `python launch/study_lowrank.py` trains what is missing, tests it under every shift and severity and writes
 `docs/results/lowrank.*` from what there is; what was not run says so. Everything is kept in `--out`, so it can be
 stopped and started, and `--workers 4` does so many policies side by side. The
-unit is the training seed. `--tune True` trains with every learning rate on the tuning seed instead.
+unit is the training seed. `--tune` trains with every learning rate on the tuning seed instead.
 
 The question is that of Tumma et al. 2023 (arXiv 2310.03915), of which we know the abstract and its reviews; tasks,
 shifts, constants and controls are our own.

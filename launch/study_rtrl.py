@@ -2,7 +2,7 @@
 
 `python launch/study_rtrl.py` trains what is missing and writes `docs/results/rtrl.md` and its figures from what there
 is. Everything is kept in `--out`, so it can be stopped and started; `--workers 4` does so many runs side by side. The
-unit is the training seed. `--tune True` runs every learning rate on
+unit is the training seed. `--tune` runs every learning rate on
 the tuning seeds instead.
 """
 

@@ -1,8 +1,7 @@
-"""A run, or several, as one self-contained HTML page: curves, returns, connectivity, video, configuration."""
+"""A run, or several, as one self-contained HTML page: curves, returns, connectivity, episodes, configuration."""
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import page_episodes, registry
 from .errors import DamagedFileError, NeuroctlError
 from .page_curves import learning_curves
 from .page_parts import document, embedded, image, new_figure, table
+from .progress import Progress
 from .run import Run, agent_with, environment_spaces
 from .storage import atomic_write, read_json
 from .versions import versions
@@ -27,13 +28,21 @@ ROBUSTNESS_FIGURES = {
 """Files of a robustness matrix, and what they show."""
 
 
-def report(*runs: str | Path, out: str | Path | None = None, robustness: str | Path | None = None) -> Path:
+def report(
+    *runs: str | Path,
+    out: str | Path | None = None,
+    robustness: str | Path | None = None,
+    play: bool = False,
+    progress: Progress | None = None,
+) -> Path:
     """Write the page of one run, or a comparison of several.
 
     Args:
         runs: run folders.
         out: the page; `report.html` in the first run folder when absent.
         robustness: folder that `neuroctl robustness` wrote, whose figures are shown too.
+        play: play an episode of each run and the worst of those that were evaluated, for films and activity.
+        progress: told of episodes that were played.
 
     Raises:
         NeuroctlError: no run is given, or one does not exist, or there is no robustness matrix in that folder.
@@ -41,6 +50,9 @@ def report(*runs: str | Path, out: str | Path | None = None, robustness: str | P
     if not runs:
         raise NeuroctlError("name at least one run folder")
     opened = [Run(path) for path in runs]
+    if play:
+        for run in opened:
+            page_episodes.play(run, progress)
     path = Path(out) if out is not None else opened[0].path / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, page(opened, None if robustness is None else Path(robustness)))
@@ -65,7 +77,7 @@ def page(runs: Sequence[Run], robustness: Path | None = None, extra: str = "") -
         ("Closed loop", _evaluation_section(named)),
         ("Robustness", "" if robustness is None else _robustness_section(robustness)),
         *((f"Connectivity of {name}", _connectivity_section(run)) for name, run in named.items()),
-        *((f"Video of {name}", _video_section(run)) for name, run in named.items()),
+        *((f"Episodes of {name}", page_episodes.section(run)) for name, run in named.items()),
         ("Reproduce", _commands(runs)),
         ("Configuration", "".join(f"<h3>{html.escape(name)}</h3>{_config(run)}" for name, run in named.items())),
         ("Versions", table(list(versions().items()), ("what", "here"))),
@@ -160,10 +172,14 @@ def _connectivity_section(run: Run) -> str:
     if not run.checkpoints.all():
         return ""
     _, trees = run.checkpoints.load()
-    weights = agent_with(run.config, environment_spaces(run.config), trees["agent"]).recurrent_weights()
-    if not weights:
-        return ""
-    return image(_connectivity_figure(weights), "recurrent weights and their eigenvalues")
+    first = registry.agents.load(run.config.agent.name).member_state(trees["agent"], 0)
+    agent = agent_with(run.config, environment_spaces(run.config), first)
+    if weights := agent.recurrent_weights():
+        return image(_connectivity_figure(weights), "recurrent weights and their eigenvalues")
+    agent.begin(1, 0)
+    if synapses := agent.synapses():
+        return image(_synapses_figure(synapses), "weights of the synapses of the first agent")
+    return ""
 
 
 def _connectivity_figure(weights: Mapping[str, NDArray[Any]]) -> Any:
@@ -181,13 +197,17 @@ def _connectivity_figure(weights: Mapping[str, NDArray[Any]]) -> Any:
     return figure
 
 
-def _video_section(run: Run) -> str:
-    videos = sorted((run.path / "videos").glob("*.mp4"))
-    parts = []
-    for path in videos:
-        data = base64.b64encode(path.read_bytes()).decode()
-        parts.append(f'<p>{html.escape(path.stem)}</p><video controls src="data:video/mp4;base64,{data}"></video>')
-    return "".join(parts)
+def _synapses_figure(weights: Mapping[str, NDArray[Any]]) -> Any:
+    """Weights `[1, pre, post]` of each projection, parallel synapses added up; and how many are how strong."""
+    figure, axes = new_figure(len(weights) + 1)
+    for axis, (name, weight) in zip(axes[:-1], weights.items(), strict=True):
+        drawn = axis.imshow(weight[0].reshape(*weight.shape[1:3], -1).sum(-1).T, aspect="auto", cmap="viridis")
+        axis.set(title=name, xlabel="from neuron", ylabel="to neuron")
+        figure.colorbar(drawn, ax=axis)
+        axes[-1].hist(weight[weight != 0], bins=40, histtype="step", label=f"{name}: {np.mean(weight != 0):.0%} active")
+    axes[-1].set(title="synapses that transmit", xlabel="weight, mV", ylabel="synapses", yscale="log")
+    axes[-1].legend(fontsize="small")
+    return figure
 
 
 def _commands(runs: Sequence[Run]) -> str:
