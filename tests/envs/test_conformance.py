@@ -112,7 +112,7 @@ SHIFTED = {
     "neuroctl/BallReach-v0": [1, 2, 3],  # an image; sums, with dynamics of its own; events
     "neuroctl/LaneFollow-v0": [3, 4, 6, 7],  # an image; events; discrete actions; numbers, with dynamics of its own
     "neuroctl/WaterMaze-v0": [1, 2],  # an image; discrete actions and numbers, with dynamics of its own
-    "neuroctl/Atari-Breakout-v0": [1, 2],  # images, grey and in colour; discrete actions
+    "neuroctl/Atari-Breakout-v0": [2],  # images in colour; discrete actions
     "neuroctl/HalfCheetah-v5": [1],
     "neuroctl/Hopper-v5": [0],
     "neuroctl/TMaze-v0": [1],  # numbers and discrete actions, without a robot
