@@ -75,7 +75,8 @@ class Run:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         path = out or Path("runs") / config.preset / f"{stamp}-s{config.seed}"
         if not is_unused(path):
-            raise NeuroctlError(f"{path} is not empty; choose another --out, or go on with --resume {path}")
+            go_on = f", or go on with --resume {path}" if (path / "config.json").is_file() else ""
+            raise NeuroctlError(f"{path} is not empty; choose another --out{go_on}")
         path.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "config": written, "versions": versions()}
         atomic_write(path / "config.json", json.dumps(content, indent=1))

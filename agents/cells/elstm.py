@@ -15,7 +15,7 @@ from .elementwise import ElementwiseCell, Influence
 from .memory import chrono_biases
 
 SPREAD = 0.1
-"""Standard deviation of the parameters of the recurrence."""
+"""Standard deviation of the recurrent weights and biases."""
 
 
 class ELSTM(ElementwiseCell):
@@ -28,8 +28,10 @@ class ELSTM(ElementwiseCell):
         c' = f * c + (1 - f) * z
         h = sigma(O x + W_o c' + b_o) * c'
 
-    The state is c `[B, N]`, the output h. The gate O has no memory: it sees the new c. Parameters of the recurrence
-    are drawn from N(0, 0.1^2), those of the output gate from U(-1/sqrt(D + N), 1/sqrt(D + N)).
+    The state is c `[B, N]`, the output h. The gate O has no memory: it sees the new c. Z and F are drawn from
+    N(0, 1/D), so that inputs of size 1 move the gates however few they are (the code of the publication has N(0, 0.1^2),
+    which is the same at D = 100); the other parameters of the recurrence from N(0, 0.1^2), those of the
+    output gate from U(-1/sqrt(D + N), 1/sqrt(D + N)).
 
     Attributes:
         Z: `[N, D]`.
@@ -59,7 +61,7 @@ class ELSTM(ElementwiseCell):
         if not (is_number(forget_bias) and 0 <= forget_bias <= MOST_BIAS):
             raise NeuroctlError(f"forget_bias must be from 0 to {MOST_BIAS:g}, got {shown(forget_bias)}")
         D, N = input_size, hidden_size
-        self.Z, self.F = (nn.Parameter(SPREAD * torch.randn(N, D)) for _ in range(2))
+        self.Z, self.F = (nn.Parameter(D**-0.5 * torch.randn(N, D)) for _ in range(2))
         self.w_z, self.w_f, self.b_z, self.b_f = (nn.Parameter(SPREAD * torch.randn(N)) for _ in range(4))
         bound = (D + N) ** -0.5
         shapes = (N, D), (N, N), (N,)
