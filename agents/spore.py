@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroctl.checks import is_number, shown
+from neuroctl.checks import is_number, shown, whole_steps
 from neuroctl.contracts import Agent, Info, Observation, Spaces
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.finite import check_finite
@@ -23,10 +23,10 @@ from .spiking.encoders import PoissonEncoder
 from .spiking.input_rates import with_exploration
 from .spiking.member_rows import check_mapping
 from .spiking.network import SpikingNetwork
-from .spiking.reward_filters import RewardFilter, delayed
+from .spiking.reward_filters import RewardFilter, delayed, late_steps
 from .spiking.schedules import Schedule
 from .spore_coding import Rates, make_decoder, make_sense
-from .spore_config import DT_MS, MOST_DELAY_S, SporeConfig
+from .spore_config import DT_MS, SporeConfig
 from .spore_network import make_network
 
 SILENCING_MV = -1e4
@@ -77,7 +77,7 @@ class SporeAgent(Agent):
             "learning_rate": Schedule(config.learning_rate_schedule, config.learning_rate_half_life_s),
             "temperature": Schedule(config.temperature_schedule, config.temperature_half_life_s),
         }
-        self._late_steps = _late_steps(config, self._dt_s)
+        self._late_steps = late_steps("agent.reward_delay_s", config.reward_delay_s, self._dt_s)
         self._learned: Mapping[str, Any] | None = None
         self._begun = False
         self._intervention: Intervention | None = None
@@ -307,15 +307,6 @@ def _statistics(network: Network) -> dict[str, NDArray[np.float64]]:
     return {name: np.mean([figures[name] for figures in each], axis=0) for name in each[0]}
 
 
-def _late_steps(config: SporeConfig, dt_s: float) -> int:
-    """Control steps by which the reward is late."""
-    steps = round(config.reward_delay_s / dt_s)
-    if abs(steps * dt_s - config.reward_delay_s) > 1e-9 * MOST_DELAY_S:
-        late = shown(config.reward_delay_s)
-        raise NeuroctlError(f"agent.reward_delay_s must be a multiple of the control step of {dt_s:g} s, got {late}")
-    return steps
-
-
 def _steps_of(spaces: Spaces) -> tuple[int, float]:
     """Network steps in a control step, and its length in s."""
     dt_s = spaces.control_dt_s
@@ -323,7 +314,7 @@ def _steps_of(spaces: Spaces) -> tuple[int, float]:
         raise NeuroctlError("the environment does not say its control step: it needs an attribute control_dt_s")
     if not is_number(dt_s):
         raise NeuroctlError(f"the environment's control step must be a number of seconds > 0, got {shown(dt_s)}")
-    steps = round(1000 * dt_s / DT_MS)
-    if steps < 1 or abs(steps * DT_MS - 1000 * dt_s) > 1e-6:
+    steps = whole_steps(1000 * dt_s, DT_MS)
+    if not steps:
         raise NeuroctlError(f"the control step of {dt_s:g} s is no multiple of the network's step of {DT_MS:g} ms")
     return steps, dt_s

@@ -30,7 +30,7 @@ from neuroctl.agents.spiking import (
 )
 from neuroctl.agents.spiking.neurons import check_arrays, checked_signal
 from neuroctl.agents.spiking.plasticity import State, checked_real
-from neuroctl.agents.spiking.reward_filters import RewardFilterKind, delayed
+from neuroctl.agents.spiking.reward_filters import RewardFilterKind, delayed, late_steps
 from neuroctl.agents.spore_config import MOST_DELAY_S
 from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
@@ -203,7 +203,7 @@ class CueAgent:
         self._encoder = PoissonEncoder(NUM_INPUTS, steps, batch_size=batch_size, seed=seed)
         self._signal = np.empty((steps, batch_size))
         self._reward = _reward_signal(config, batch_size, control_dt_s)
-        self._late = np.zeros((round(config.reward_delay_s / control_dt_s), batch_size))
+        self._late = np.zeros((late_steps("reward_delay_s", config.reward_delay_s, control_dt_s), batch_size))
         self._every = max(round(SCHEDULE_EVERY_S / control_dt_s), 1)
 
     def act(self, rates_hz: ArrayLike) -> NDArray[np.uint8]:

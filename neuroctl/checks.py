@@ -33,6 +33,10 @@ def shown_space(space: gym.Space[Any]) -> str:
     return shown(space)
 
 
+STEP_ROUNDING = 1e-6
+"""Share of a step that a duration may be off by, since neither 0.3 nor 0.1 is what it is written as."""
+
+
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether `value` is a finite real number that a float can hold; bools are none."""
     if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
@@ -58,6 +62,12 @@ def checked_integer(name: str, value: Any, least: int, most: int | None = None) 
         return int(value)
     allowed = f">= {least}" if most is None else f"from {least} to {most}"
     raise NeuroctlError(f"{name} must be an integer {allowed}, got {shown(value)}")
+
+
+def whole_steps(duration: float, step: float) -> int | None:
+    """How many steps a duration lasts, both of one unit; None where it ends within a step."""
+    steps = round(duration / step)
+    return steps if abs(duration / step - steps) <= STEP_ROUNDING else None
 
 
 def checked_path(name: str, value: Any) -> Path:

@@ -29,8 +29,8 @@ class ELSTM(ElementwiseCell):
         h = sigma(O x + W_o c' + b_o) * c'
 
     The state is c `[B, N]`, the output h. The gate O has no memory: it sees the new c. Z and F are drawn from
-    N(0, 1/D), so that inputs of size 1 move the gates however few they are (the code of the publication has N(0, 0.1^2),
-    which is the same at D = 100); the other parameters of the recurrence from N(0, 0.1^2), those of the
+    N(0, 1/D), so that inputs of size 1 move the gates however few they are (the code of the publication draws from
+    N(0, 0.1^2), which is the same at D = 100); the other parameters of the recurrence from N(0, 0.1^2), those of the
     output gate from U(-1/sqrt(D + N), 1/sqrt(D + N)).
 
     Attributes:

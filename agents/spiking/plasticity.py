@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from neuroctl.checks import checked_integer, is_number, shown
+from neuroctl.checks import checked_integer, is_number, shown, whole_steps
 from neuroctl.errors import NeuroctlError, NonFiniteError
 from neuroctl.finite import all_finite
 
@@ -19,7 +19,6 @@ from .neuron_kernels import MOST_SPIKES
 
 State = dict[str, Any]
 """Numpy arrays and integers by name."""
-_ROUNDING = 1e-9
 
 
 class PlasticityRule(ABC):
@@ -225,8 +224,8 @@ def checked_interval(name: str, interval_ms: float, dt_ms: float) -> int:
     Raises:
         NeuroctlError: it is no multiple of the step; names it, the value and the step.
     """
-    steps = round(interval_ms / dt_ms)
-    if steps < 1 or abs(steps * dt_ms - interval_ms) > _ROUNDING * interval_ms:
+    steps = whole_steps(interval_ms, dt_ms)
+    if not steps:
         raise NeuroctlError(f"{name} must be a multiple of dt_ms {dt_ms:g}, got {interval_ms:g}")
     return steps
 

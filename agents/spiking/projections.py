@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from neuroctl.checks import checked_integer, shown
+from neuroctl.checks import checked_integer, shown, whole_steps
 from neuroctl.errors import NeuroctlError
 from neuroctl.streams import stream
 
@@ -22,7 +22,6 @@ MOST_DELAY_MS = 10_000.0
 """What is on its way is kept for each neuron and step."""
 MOST_WEIGHT_MV = 1e9
 """Sums of more would leave single precision."""
-_ROUNDING = 1e-6
 
 
 class RuleFactory(Protocol):
@@ -125,8 +124,8 @@ class Projection:
         Raises:
             NeuroctlError: it is no multiple of `dt_ms`, or less than one.
         """
-        steps = round(self.delay_ms / dt_ms)
-        if steps < 1 or abs(self.delay_ms / dt_ms - steps) > _ROUNDING:
+        steps = whole_steps(self.delay_ms, dt_ms)
+        if not steps:
             raise self.mistake(f"delay_ms must be a multiple of the step of {dt_ms:g} ms, got {self.delay_ms:g}")
         return steps
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroctl.checks import checked_integer, shown
+from neuroctl.checks import checked_integer, shown, whole_steps
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.finite import all_bounded
 
@@ -145,6 +145,18 @@ class RewardFilter:
             if not (np.isfinite(array) & (array >= least)).all():
                 raise NeuroctlError(f"{name} in the state of a reward filter has an impossible value")
         self._past = np.stack([state[name] for name in STATE])
+
+
+def late_steps(name: str, delay_s: float, control_dt_s: float) -> int:
+    """Control steps by which a reward is late.
+
+    Raises:
+        NeuroctlError: it comes within a control step; names it, the value and the step.
+    """
+    steps = whole_steps(delay_s, control_dt_s)
+    if steps is None:
+        raise NeuroctlError(f"{name} must be a multiple of the control step of {control_dt_s:g} s, got {delay_s:g}")
+    return steps
 
 
 def delayed(reward: NDArray[np.float64], late: NDArray[np.float64], step: int) -> NDArray[np.float64]:

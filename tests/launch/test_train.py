@@ -49,9 +49,7 @@ def test_a_finished_run_resumes_to_itself(tmp_path, capsys):
 def test_a_run_in_use_is_refused(tmp_path, capsys):
     (tmp_path / "notes").write_text("mine")
     assert main(["train", "lane-mlp", *OPTIONS.split(), "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == (
-        f"error: {tmp_path} is not empty; choose another --out, or go on with --resume {tmp_path}\n"
-    )
+    assert capsys.readouterr().err == (f"error: {tmp_path} is not empty; choose another --out\n")
 
 
 def test_without_a_preset_the_usage_names_them(capsys):

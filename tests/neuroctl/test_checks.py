@@ -16,6 +16,7 @@ from neuroctl.checks import (
     is_number,
     shown,
     shown_space,
+    whole_steps,
 )
 from neuroctl.errors import NeuroctlError
 
@@ -106,3 +107,11 @@ def test_what_does_not_say_which_episodes_begin_is_refused(first: Any) -> None:
     with pytest.raises(NeuroctlError, match=message) as caught:
         checked_first(first, 2)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("duration", "step", "steps"),
+    [(0.3, 0.1, 3), (0.0, 0.1, 0), (1.0, 0.02, 50), (0.05, 0.1, None), (0.25, 0.1, None), (1e6, 1e-3, 10**9)],
+)
+def test_a_duration_is_a_whole_number_of_steps_or_none(duration: float, step: float, steps: int | None) -> None:
+    assert whole_steps(duration, step) == steps

@@ -735,9 +735,12 @@ def test_a_run_of_a_device_that_is_not_here_cannot_be_resumed_here(tmp_path):
 
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(NeuroctlError, match="is not empty; choose another --out, or go on with --resume"):
+    with pytest.raises(NeuroctlError, match="is not empty; choose another --out$"):
         train(preset("online"), out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(NeuroctlError, match="is not empty; choose another --out, or go on with --resume"):
+        train(preset("online"), out=tmp_path)
 
 
 def test_a_run_is_either_new_or_resumed(tmp_path):
