@@ -147,7 +147,7 @@ class Arguments(OnWorkers):
         if TUNING_SEED in self.seeds:
             raise NeuroctlError(f"seed {TUNING_SEED} is for tuning (--tune); choose others")
         for severity in self.severities:
-            if check_severity("of the study", severity) == 0:
+            if check_severity("the study", severity) == 0:
                 raise NeuroctlError("severity 0 is the clean environment, which is played anyway; allowed: 1 to 5")
         if self.episodes < 1:
             raise NeuroctlError(f"episodes must be >= 1, got {self.episodes}")

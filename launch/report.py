@@ -24,7 +24,8 @@ class Arguments:
     robustness: Path | None = None
     """A folder that `neuroctl robustness` wrote: its figures are shown too."""
     play: bool = False
-    """Play an episode of each run, and the worst of those that `neuroctl evaluate` played: films and activity."""
+    """Play an episode of each run, and the worst of those that `neuroctl evaluate` played of its latest checkpoint with
+    no options but shifts: films, and what the units did."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

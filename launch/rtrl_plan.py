@@ -49,7 +49,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 """Changes of a preset's agent. The first five are compared everywhere, the CfC where it is asked for."""
 COMPARED = ("rtrl", "rtrl, RTU", "bptt", "immediate", "feed-forward")
-LEARNING_RATES = (5e-4, 2e-3, 5e-3)
+LEARNING_RATES = (2e-3, 5e-3, 1e-2)
 """Tried for every method on the tuning seeds, of which there are as many for each."""
 TUNING_SEEDS = (11, 12)
 TUNED: Mapping[tuple[Task, str], float] = {}

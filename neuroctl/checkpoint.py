@@ -148,14 +148,16 @@ class Checkpoints:
         """
         if which != "latest":
             return read_checkpoint(self.find(which))
-        damage: list[str] = []
-        for path in reversed(self.all()):
+        paths, damage = self.all(), list[str]()
+        for path in reversed(paths):
             try:
                 result = read_checkpoint(path)
-            except DamagedFileError as error:
+            except (DamagedFileError, FileNotFoundError) as error:
                 damage.append(str(error))
                 continue
             for line in damage:
                 warnings.warn(f"{line}; going on from {path}", RuntimeWarning, stacklevel=2)
             return result
+        if self.all() != paths:  # a training took them away for newer ones
+            return self.load()
         raise DamagedFileError("; ".join(damage) or f"no checkpoint in {self.folder}")

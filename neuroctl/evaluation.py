@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import is_integer, is_number, shown
 from .distributed import play_shards
+from .errors import DamagedFileError
 from .interventions import intervention
 from .progress import NoProgress, Progress
 from .rollouts import Player, choose_env, find_player, find_players, make_shards
 from .statistics import Interval, iqm, stratified_bootstrap
-from .storage import atomic_write
+from .storage import atomic_write, read_json
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,43 @@ def save_evaluation(run: Path, summary: Mapping[str, Any], options: Sequence[str
     path.parent.mkdir(exist_ok=True)
     atomic_write(path, json.dumps({**summary, "options": list(options)}, indent=1))
     return path
+
+
+def saved_evaluations(run: Path) -> dict[str, dict[str, Any]]:
+    """What `save_evaluation` left in a run folder, by the names of the files.
+
+    Raises:
+        DamagedFileError: one of them is damaged.
+    """
+    found = {}
+    for path in sorted((run / "evaluations").glob("*.json")):
+        found[path.stem] = read_json(path)
+        if wrong := _not_a_summary(found[path.stem]):
+            raise DamagedFileError(f"{path} is damaged: {wrong}; delete it, and evaluate again")
+    return found
+
+
+def _not_a_summary(content: Any) -> str | None:
+    """What of a file's content is no summary; None where all is."""
+    if not isinstance(content, dict):
+        return "it is no summary of an evaluation"
+    returns, members = content.get("returns"), content.get("members")
+    if not (_all(is_number, returns) and returns):
+        return f"returns is {shown(returns)}"
+    if members is not None and not (_all(is_integer, members) and len(members) == len(returns)):
+        return f"members is {shown(members)}"
+    for name in ("shifts", "options"):
+        if not _all(lambda each: isinstance(each, str), content.get(name)):
+            return f"{name} is {shown(content.get(name))}"
+    for name in ("episodes", "return_iqm", "return_iqm_low", "return_iqm_high", "return_mean"):
+        if not is_number(content.get(name)):
+            return f"{name} is {shown(content.get(name))}"
+    checkpoint = content.get("checkpoint")
+    return None if checkpoint is None or is_integer(checkpoint) else f"checkpoint is {shown(checkpoint)}"
+
+
+def _all(fits: Callable[[Any], bool], values: Any) -> bool:
+    return isinstance(values, list) and all(map(fits, values))
 
 
 def evaluate(

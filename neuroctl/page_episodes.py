@@ -1,13 +1,13 @@
-"""Episodes of a run on its page: one without a shift and the worst that was evaluated, as films and as activity."""
+"""Episodes that are played for a run's page: one without a shift, and the worst that was evaluated."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,20 +17,16 @@ from . import registry
 from .contracts import Agent
 from .episode_series import control_dt_s
 from .errors import NeuroctlError
+from .evaluation import saved_evaluations
 from .page_parts import image
 from .progress import NoProgress, Progress
 from .recorder import Recorder, dataset_info
 from .recording import Recording
 from .rollouts import WIDTH, Player, make_shards, play_shard, trained_players
 from .run import Run
-from .storage import read_json
 from .vector import make_env
 from .video import FPS, replay_frames, write_video
 
-FOLDER = "played"
-"""In a run folder."""
-NAMES = ("clean", "worst")
-"""Of recordings in it."""
 MOST_FRAMES = 600
 """Of a film; of longer episodes every second step is shown, or every third, ..."""
 RASTER_HEIGHT = 2.2
@@ -41,13 +37,11 @@ class Chosen(NamedTuple):
     """An episode to show.
 
     Attributes:
-        name: of its files.
         shifts: under which it was played.
         number: among the episodes of root seed 0, as `neuroctl evaluate` plays them.
         member: who played, of a population.
     """
 
-    name: str
     shifts: tuple[str, ...] = ()
     number: int = 0
     member: int | None = None
@@ -57,58 +51,52 @@ class Chosen(NamedTuple):
         return f"{' '.join(self.shifts) or 'clean'}, episode {self.number}{who}"
 
 
-def play(run: Run, progress: Progress | None = None) -> list[Path]:
-    """Play the episodes that `chosen` names and keep them in the run folder: a recording and a film of each.
+def section(run: Run, progress: Progress | None = None) -> str:
+    """Play the episodes that `chosen` names; HTML with a film and the activity of each.
 
     Args:
         run: the run; its latest checkpoint plays.
-        progress: told of each episode.
-
-    Returns:
-        Folders of the recordings.
+        progress: told of two episodes.
 
     Raises:
-        NeuroctlError: there is no checkpoint yet, or the environment cannot be made.
+        NeuroctlError: there is no checkpoint yet, the environment cannot be made, or an evaluation is damaged.
     """
     step, trees = run.checkpoints.load()
     players = trained_players(str(run.path.resolve()), run.config, trees["agent"], step)
-    place = run.path / FOLDER / f"{step:09d}"
-    made = []
-    for each in chosen(run, step, [player.member for player in players]):
-        recording = _recorded(run, players[each.member or 0], each, place / each.name)
-        _film(recording, each.number)
-        made.append(recording.path)
-        (progress or NoProgress()).advance(1)
-    return made
+    parts, shown = [], chosen(run, step, [player.member for player in players])
+    for each in shown:
+        with TemporaryDirectory() as folder:
+            recording = played(run, players[each.member or 0], each, Path(folder) / "episode")
+            parts.append(_episode(recording, each) + _commands(run, each, recording.info.neural))
+        (progress or NoProgress()).advance(2 // len(shown))
+    return f"<p>Checkpoint of step {step}.</p>{''.join(parts)}"
 
 
 def chosen(run: Run, step: int, members: Sequence[int | None]) -> list[Chosen]:
     """The first episode without a shift, and the one with the lowest return of all that were evaluated.
 
-    Evaluations count that `neuroctl evaluate` made of this checkpoint without options of its own.
+    Evaluations count that `neuroctl evaluate` made of this checkpoint without options of its own: in them episodes are
+    those of root seed 0, and `member` is one of `members`.
     """
-    clean = Chosen("clean", member=members[0])
+    clean = Chosen(member=members[0])
     found = []
-    for path in sorted((run.path / "evaluations").glob("*.json")):
-        summary = read_json(path)
+    for summary in saved_evaluations(run.path).values():
         if not summary["options"] and summary["checkpoint"] == step:
-            found += [(value, each) for value, each in _episodes_of(summary, members)]
-    if not found:
-        return [clean]
-    _, worst = min(found, key=lambda pair: pair[0])
-    return [clean] if worst._replace(name="clean") == clean else [clean, worst]
+            found += [pair for pair in _episodes_of(summary, members[0]) if pair[1].member in members]
+    worst = min(found, key=lambda pair: pair[0], default=(0.0, clean))[1]
+    return [clean] if worst == clean else [clean, worst]
 
 
-def _episodes_of(summary: Mapping[str, Any], members: Sequence[int | None]) -> Iterator[tuple[float, Chosen]]:
+def _episodes_of(summary: Mapping[str, Any], only: int | None) -> Iterator[tuple[float, Chosen]]:
     """Return and name of each episode of an evaluation."""
-    played: list[int | None] = summary.get("members", [members[0]] * len(summary["returns"]))
-    for n, (value, member) in enumerate(zip(summary["returns"], played, strict=True)):
-        number = n - played.index(member)  # one member's episodes follow another's
-        yield value, Chosen("worst", tuple(summary["shifts"]), number, member)
+    played_by: Sequence[int | None] = summary.get("members") or [only] * len(summary["returns"])
+    for n, (value, member) in enumerate(zip(summary["returns"], played_by, strict=True)):
+        number = n - played_by.index(member)  # one member's episodes follow another's
+        yield value, Chosen(tuple(summary["shifts"]), number, member)
 
 
-def _recorded(run: Run, player: Player, each: Chosen, folder: Path) -> Recording:
-    """The recording of one episode; what stands there of another one, or damaged, is replaced."""
+def played(run: Run, player: Player, each: Chosen, folder: Path) -> Recording:
+    """A recording of one episode, with the same bits as when it was evaluated."""
     env_id, kwargs = run.environment()
     shard = make_shards(env_id, kwargs, each.shifts, each.number + 1, seed=0)[-1]
     neural = registry.agents.load(run.config.agent.name).activity is not Agent.activity
@@ -129,71 +117,54 @@ def _recorded(run: Run, player: Player, each: Chosen, folder: Path) -> Recording
         )
     finally:
         env.close()
-    try:
-        recording = Recording.create(folder, info)
-    except NeuroctlError:  # evaluated again since, under other shifts
-        shutil.rmtree(folder)
-        recording = Recording.create(folder, info)
-    if not recording.is_sound(each.number):
-        wanted = [each.number if row == each.number % WIDTH else None for row in range(WIDTH)]
-        with recording.writing():
-            play_shard(shard, player, [Recorder(recording, wanted, shard.seeds, neural=neural)])
+    recording = Recording.create(folder, info)
+    wanted = [each.number if row == each.number % WIDTH else None for row in range(WIDTH)]
+    with recording.writing():
+        play_shard(shard, player, [Recorder(recording, wanted, shard.seeds, neural=neural)])
     return recording
-
-
-def _film(recording: Recording, number: int) -> None:
-    """A film beside the recording, where the environment can be rendered."""
-    path = _film_path(recording, number)
-    if path.exists():
-        return
-    every = _every(recording.index[number]["length"])
-    with contextlib.suppress(NeuroctlError):
-        write_video(path, replay_frames(recording, number, every), FPS)
-
-
-def _every(steps: int) -> int:
-    """Steps from one frame of a film to the next."""
-    return -(-steps // MOST_FRAMES)
-
-
-def _film_path(recording: Recording, number: int) -> Path:
-    return recording.path / f"{number:06d}.mp4"
 
 
 # -- on the page -----------------------------------------------------------------------------------------------
 
 
-def section(run: Run) -> str:
-    """HTML of the episodes that `play` left, of the latest checkpoint; empty where there are none."""
-    checkpoints = run.checkpoints.all()
-    if not checkpoints:
-        return ""
-    place = run.path / FOLDER / checkpoints[-1].name
-    parts = [_shown(name, Recording(place / name)) for name in NAMES if (place / name / "dataset.json").is_file()]
-    return "".join(parts)
+def _commands(run: Run, each: Chosen, neural: bool) -> str:
+    """How to see it step by step."""
+    shifts = "".join(f" --shift {shift}" for shift in each.shifts)
+    member = "" if each.member is None else f" --member {each.member}"
+    inside = " --neural" if neural else ""
+    lines = (
+        f"neuroctl record {run.path} --episodes {each.number + 1}{shifts}{member}{inside} --out DATASET",
+        f"neuroctl replay DATASET --episode {each.number} --page FILE.html",
+    )
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
 
 
-def _shown(name: str, recording: Recording) -> str:
-    """The episodes of a recording: what they came to, film, activity."""
-    return "".join(_episode(name, recording, number) for number in recording.numbers())
-
-
-def _episode(name: str, recording: Recording, number: int) -> str:
-    episode, info = recording.episode(number), recording.info
-    which = str(Chosen(name, info.shifts, number, info.member))
-    said = f"{which}: return {episode.info['return']:.1f} in {len(episode)} steps"
+def _episode(recording: Recording, each: Chosen) -> str:
+    episode, dt_s = recording.episode(each.number), control_dt_s(recording)
+    said = f"{each}: return {episode.info['return']:.1f} in {len(episode)} steps"
+    every = -(-len(episode) // MOST_FRAMES)
     parts = [f"<p>{html.escape(said)}</p>"]
-    path = _film_path(recording, number)
-    if path.exists():
-        data = base64.b64encode(path.read_bytes()).decode()
-        every = _every(len(episode))
-        label = html.escape(f"film of {which}" + (f", one step in {every}" if every > 1 else ""))
-        video = f'<video controls aria-label="{label}" src="data:video/mp4;base64,{data}"></video>'
-        parts.append(f"<figure>{video}<figcaption>{label}</figcaption></figure>")
+    if (film := _film(recording, each.number, every, dt_s)) is not None:
+        pace = f"one step in {every}, " if every > 1 else ""
+        caption = html.escape(f"film of {each}: {pace}{'50 frames a second' if dt_s is None else 'in real time'}")
+        data = base64.b64encode(film).decode()
+        video = f'<video controls aria-label="{caption}" src="data:video/mp4;base64,{data}"></video>'
+        parts.append(f"<figure>{video}<figcaption>{caption}</figcaption></figure>")
     if episode.neural:
-        dt_s = control_dt_s(recording) or 0.0
-        parts.append(image(activity_figure(episode.neural, dt_s), f"activity in {which}"))
+        parts.append(image(activity_figure(episode.neural, dt_s or 0.0), f"activity in {each}"))
     return "".join(parts)
+
+
+def _film(recording: Recording, number: int, every: int, dt_s: float | None) -> bytes | None:
+    """The mp4 of an episode in real time, before every so many of its steps; None where nothing can be rendered."""
+    frames = iter(replay_frames(recording, number, every))
+    try:
+        first = next(frames)
+    except NeuroctlError:
+        return None
+    path = recording.path / "film.mp4"
+    write_video(path, chain([first], frames), FPS if dt_s is None else 1 / (dt_s * every))
+    return path.read_bytes()
 
 
 def activity_figure(neural: Mapping[str, NDArray[Any]], control_dt_s: float = 0.0) -> Any:

@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import page_episodes, registry
 from .errors import DamagedFileError, NeuroctlError
+from .evaluation import saved_evaluations
 from .page_curves import learning_curves
 from .page_parts import document, embedded, image, new_figure, table
 from .progress import Progress
@@ -20,6 +22,7 @@ from .run import Run, agent_with, environment_spaces
 from .storage import atomic_write, read_json
 from .versions import versions
 
+NOTHING: Mapping[Path, str] = MappingProxyType({})
 ROBUSTNESS_FIGURES = {
     "severity": "score against severity for each shift",
     "heat_map": "area by policy and shift",
@@ -41,7 +44,8 @@ def report(
         runs: run folders.
         out: the page; `report.html` in the first run folder when absent.
         robustness: folder that `neuroctl robustness` wrote, whose figures are shown too.
-        play: play an episode of each run and the worst of those that were evaluated, for films and activity.
+        play: show an episode of each run without a shift, and the worst of those that `neuroctl evaluate` played of
+            its latest checkpoint with no options but shifts: films, and what the units did.
         progress: told of episodes that were played.
 
     Raises:
@@ -50,21 +54,22 @@ def report(
     if not runs:
         raise NeuroctlError("name at least one run folder")
     opened = [Run(path) for path in runs]
-    if play:
-        for run in opened:
-            page_episodes.play(run, progress)
+    episodes = {run.path: page_episodes.section(run, progress) for run in opened if play}
     path = Path(out) if out is not None else opened[0].path / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, page(opened, None if robustness is None else Path(robustness)))
+    atomic_write(path, page(opened, None if robustness is None else Path(robustness), episodes))
     return path
 
 
-def page(runs: Sequence[Run], robustness: Path | None = None, extra: str = "") -> str:
+def page(
+    runs: Sequence[Run], robustness: Path | None = None, episodes: Mapping[Path, str] = NOTHING, extra: str = ""
+) -> str:
     """The page of runs.
 
     Args:
         runs: one, or several to be compared.
         robustness: folder of a robustness matrix.
+        episodes: HTML of the episodes of a run, by its folder.
         extra: HTML between the heading and the first section.
 
     Raises:
@@ -77,7 +82,7 @@ def page(runs: Sequence[Run], robustness: Path | None = None, extra: str = "") -
         ("Closed loop", _evaluation_section(named)),
         ("Robustness", "" if robustness is None else _robustness_section(robustness)),
         *((f"Connectivity of {name}", _connectivity_section(run)) for name, run in named.items()),
-        *((f"Episodes of {name}", page_episodes.section(run)) for name, run in named.items()),
+        *((f"Episodes of {name}", episodes.get(run.path, "")) for name, run in named.items()),
         ("Reproduce", _commands(runs)),
         ("Configuration", "".join(f"<h3>{html.escape(name)}</h3>{_config(run)}" for name, run in named.items())),
         ("Versions", table(list(versions().items()), ("what", "here"))),
@@ -100,12 +105,8 @@ def names_of(runs: Sequence[Run]) -> dict[str, Run]:
     return dict(zip(names, runs, strict=True))
 
 
-def _evaluations(run: Run) -> dict[str, dict[str, Any]]:
-    return {path.stem: read_json(path) for path in sorted((run.path / "evaluations").glob("*.json"))}
-
-
 def _evaluation_section(runs: Mapping[str, Run]) -> str:
-    results = [_evaluations(run) for run in runs.values()]
+    results = [saved_evaluations(run.path) for run in runs.values()]
     conditions = sorted({c for result in results for c in result}, key=lambda c: (c != "clean", c))
     if not conditions:
         return ""
@@ -127,7 +128,7 @@ def _evaluation_section(runs: Mapping[str, Run]) -> str:
     )
     axes[0].invert_yaxis()
     axes[0].legend(fontsize="small")
-    header = ("run", "condition", "episodes", "return IQM", "95 % interval", "mean", "success")
+    header = ("run", "condition", "step", "episodes", "return IQM", "95 % interval", "mean", "success")
     return image(figure, "return in each condition") + table(rows, header)
 
 
@@ -136,7 +137,8 @@ def _evaluation_row(name: str, condition: str, result: Mapping[str, Any]) -> tup
     interval = f"{result['return_iqm_low']:.1f} .. {result['return_iqm_high']:.1f}" if len(units) > 1 else ""
     success = f"{result['success_rate']:.1%}" if "success_rate" in result else ""
     mean = f"{result['return_mean']:.1f}"
-    return name, condition, result["episodes"], f"{result['return_iqm']:.1f}", interval, mean, success
+    step = "" if result["checkpoint"] is None else result["checkpoint"]
+    return name, condition, step, result["episodes"], f"{result['return_iqm']:.1f}", interval, mean, success
 
 
 def _robustness_section(folder: Path) -> str:

@@ -344,7 +344,7 @@ def _rows(kwargs: Mapping[str, Any]) -> int:
 
 
 def _checked_severities(severities: Sequence[int]) -> list[int]:
-    found = sorted({check_severity("of a matrix", severity) for severity in severities} - {0})
+    found = sorted({check_severity("a matrix", severity) for severity in severities} - {0})
     if not found:
         raise NeuroctlError(f"severities are {shown(tuple(severities))}; allowed: some of 1 to 5")
     return found

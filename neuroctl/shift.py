@@ -58,7 +58,7 @@ class Shift:
         Raises:
             NeuroctlError: not a whole number from 0 to 5.
         """
-        return cls.levels[check_severity(cls.name, severity)]
+        return cls.levels[check_severity(f"shift {cls.name!r}", severity)]
 
     @classmethod
     def dynamics(cls, severity: int) -> dict[str, float]:
@@ -90,8 +90,8 @@ class Shift:
         return {**options, "dynamics": merged}
 
 
-def check_severity(name: str, severity: Any) -> int:
-    """`severity` as an integer.
+def check_severity(whose: str, severity: Any) -> int:
+    """`severity` as an integer; `whose` it is stands in the message.
 
     Raises:
         NeuroctlError: not a whole number from 0 to 5.
@@ -102,7 +102,7 @@ def check_severity(name: str, severity: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise NeuroctlError(f"severity {shown(severity)} of shift {name!r}; allowed: 0 to {MAX_SEVERITY}")
+        raise NeuroctlError(f"severity {shown(severity)} of {whose}; allowed: 0 to {MAX_SEVERITY}")
     return value
 
 
@@ -130,4 +130,4 @@ def parse_shift(text: str) -> tuple[str, int]:
         raise UnknownNameError("shift", name, registry.shifts.entries)
     if not colon:
         raise NeuroctlError(f"shift {text!r} has no severity; write {name}:0 to {name}:{MAX_SEVERITY}")
-    return name, check_severity(name, severity)
+    return name, check_severity(f"shift {name!r}", severity)

@@ -208,7 +208,7 @@ def test_the_controls_have_what_they_are_named_for() -> None:
         (["--models", "cfc r9"], "unknown model 'cfc r9'"),
         (["--seeds", "11"], "seed 11 is for tuning"),
         (["--episodes", "0"], "episodes must be >= 1, got 0"),
-        (["--severities", "9"], "severity 9 of shift 'of the study'"),
+        (["--severities", "9"], "severity 9 of the study"),
     ],
 )
 def test_mistakes_are_said(arguments: list[str], message: str) -> None:

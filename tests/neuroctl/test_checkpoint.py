@@ -270,6 +270,19 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(checkpo
         checkpoints.load()
 
 
+def test_checkpoints_that_a_training_takes_away_meanwhile_are_no_damage(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> Any:
+        if checkpoints.all()[-1].name == "000000003":
+            shutil.rmtree(checkpoints.folder)
+            checkpoints.save(9, checkpoint_tree(9))
+        return read_checkpoint(path)
+
+    monkeypatch.setattr("neuroctl.checkpoint.read_checkpoint", read)
+    assert_holds(checkpoints.load(), 9)
+
+
 def test_saving_a_step_again_replaces_it_only_when_it_is_damaged(checkpoints: Checkpoints) -> None:
     path = checkpoints.find("latest")
     inode = (path / MANIFEST).stat().st_ino

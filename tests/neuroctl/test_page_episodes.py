@@ -1,17 +1,20 @@
 """Episodes that are played for a run's page: which, the same bits as when they were evaluated, what is shown."""
 
 import dataclasses
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from neuroctl import page_episodes, registry
-from neuroctl.errors import NeuroctlError
+from neuroctl.errors import DamagedFileError, NeuroctlError
 from neuroctl.evaluation import evaluate, save_evaluation
-from neuroctl.page_episodes import Chosen, activity_figure, chosen
-from neuroctl.recording import Recording
+from neuroctl.page_episodes import Chosen, activity_figure, chosen, played
+from neuroctl.progress import NoProgress
 from neuroctl.reporting import report
+from neuroctl.rollouts import trained_players
 from neuroctl.run import Run
 from neuroctl.training import train
 
@@ -26,68 +29,111 @@ def evaluated(run, *conditions, episodes=3, options=()):
     return found
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return make_run("lane-cfc", tmp_path_factory.mktemp("trained") / "run")
+
+
 @pytest.fixture
-def run(tmp_path):
-    return make_run("lane-cfc", tmp_path / "run")
+def run(trained, tmp_path):
+    """One that was not evaluated yet."""
+    shutil.copytree(trained.path, tmp_path / "run")
+    return Run(tmp_path / "run")
 
 
-def played(run):
-    return [Recording(path) for path in page_episodes.play(run)]
+def worst_of(run, folder, members=(None,)):
+    """The worst episode that was evaluated, and a recording of it."""
+    step, trees = run.checkpoints.load()
+    each = chosen(run, step, members)[-1]
+    players = trained_players(str(run.path), run.config, trees["agent"], step)
+    return each, played(run, players[each.member or 0], each, folder)
 
 
-def test_the_worst_episode_is_the_one_that_was_evaluated_bit_for_bit(run):
+def test_the_worst_episode_is_the_one_that_was_evaluated_bit_for_bit(run, tmp_path):
     summaries = evaluated(run, [], ["action-noise:5", "gain:5"])
-    clean, worst = played(run)
-    assert clean.numbers() == [0] and clean.info.shifts == ()
-    assert clean.index[0]["return"] == summaries[0]["returns"][0]
+    each, recording = worst_of(run, tmp_path / "recording")
+    assert recording.numbers() == [each.number] and recording.info.shifts == each.shifts
     lowest = min(value for summary in summaries for value in summary["returns"])
-    (number,) = worst.numbers()
-    assert worst.index[number]["return"] == lowest == summaries[1]["returns"][number]
-    assert worst.info.shifts == ("action-noise:5", "gain:5")
-
-
-def test_what_was_played_is_kept_until_a_worse_one_is_evaluated(run):
-    evaluated(run, [])
-    _, worst = played(run)
-    films = sorted((run.path / "played").rglob("*.mp4"))
-    before = [film.stat().st_mtime_ns for film in films]
-    assert len(films) == 2 and played(run)[1].path == worst.path
-    assert [film.stat().st_mtime_ns for film in films] == before
-    lowest = min(evaluated(run, ["gain:5", "action-noise:5"])[0]["returns"])
-    _, worst = played(run)
-    assert worst.info.shifts == ("gain:5", "action-noise:5")
-    assert [worst.index[n]["return"] for n in worst.numbers()] == [lowest]
-
-
-def test_a_damaged_recording_is_made_again(run):
-    (clean,) = played(run)
-    (clean.path / "episodes" / "000000.npz").write_bytes(b"no")
-    assert played(run)[0].check() == []
-    (clean.path / "dataset.json").write_text("{")
-    assert played(run)[0].check() == []
+    assert recording.index[each.number]["return"] == lowest == summaries[1]["returns"][each.number]
+    assert each.shifts == ("action-noise:5", "gain:5") and recording.check() == []
 
 
 def test_evaluations_with_options_or_of_other_checkpoints_do_not_count(run):
     evaluated(run, [], episodes=1)
     step = run.config.steps
-    assert chosen(run, step, [None]) == [Chosen("clean")], "the worst of all is the first clean one"
+    assert chosen(run, step, [None]) == [Chosen()], "the worst of all is the first clean one"
     evaluated(run, ["gain:5"], options=["seed=3"])
-    assert chosen(run, step, [None]) == [Chosen("clean")]
-    evaluated(run, ["gain:5"])
+    assert chosen(run, step, [None]) == [Chosen()]
+    (summary,) = evaluated(run, ["gain:5"])
     assert len(chosen(run, step, [None])) == 2
-    assert chosen(run, step + 1, [None]) == [Chosen("clean")]
+    assert chosen(run, step + 1, [None]) == [Chosen()]
+    save_evaluation(run.path, {**summary, "members": [7] * 3})
+    assert chosen(run, step, [None]) == [Chosen()], "not of agents that are not there"
 
 
-def test_the_page_shows_films_and_units(run, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"options": None}, "options is None"),
+        ({"shifts": "gain:5"}, "shifts is 'gain:5'"),
+        ({"returns": ["much"]}, r"returns is \['much'\]"),
+        ({"returns": []}, r"returns is \[\]"),
+        ({"returns": [float("nan")]}, r"returns is \[nan\]"),
+        ({"members": [0]}, r"members is \[0\]"),
+        ({"members": 3}, "members is 3"),
+        ({"checkpoint": "x"}, "checkpoint is 'x'"),
+        ({"return_iqm": None}, "return_iqm is None"),
+    ],
+)
+def test_a_damaged_evaluation_is_named(run, change, wrong):
+    (summary,) = evaluated(run, [], episodes=2)
+    path = run.path / "evaluations" / "clean.json"
+    path.write_text(json.dumps({**summary, "options": [], **change}))
+    with pytest.raises(DamagedFileError, match=f"clean.json is damaged: {wrong}; delete it, and evaluate again"):
+        report(run.path)
+    path.write_text("[]")
+    with pytest.raises(DamagedFileError, match="clean.json is damaged: it is no summary of an evaluation"):
+        report(run.path)
+
+
+class Counted(NoProgress):
+    """What a progress was told."""
+
+    count = 0
+
+    def advance(self, count):
+        self.count += count
+
+
+def test_the_page_shows_films_and_units(run, tmp_path, monkeypatch):
     assert "Episodes of" not in report(run.path).read_text()
+    progress = Counted()
+    page = report(run.path, out=tmp_path / "page.html", play=True, progress=progress).read_text()
+    assert page.count("<video") == 1 and progress.count == 2
     evaluated(run, ["gain:5"])
-    page = report(run.path, out=tmp_path / "page.html", play=True).read_text()
+    files = sorted(run.path.rglob("*"))
+    page = report(run.path, out=tmp_path / "page.html", play=True, progress=progress).read_text()
+    assert sorted(run.path.rglob("*")) == files and progress.count == 4
     section = page.partition("<h2>Episodes of run</h2>")[2].partition("<h2>")[0]
-    said = re.findall("<p>(.*?): return (.*?) in 20 steps</p>", section)
+    assert section.startswith("<p>Checkpoint of step 4.</p>")
+    said = re.findall("<p>([^<]*?): return ([^<]*?) in 20 steps</p>", section)
     assert [which for which, _ in said] == ["clean, episode 0", f"gain:5, episode {chosen(run, 4, [None])[1].number}"]
-    assert section.count('<video controls aria-label="film of ') == 2
+    assert section.count('<video controls aria-label="film of ') == section.count("in real time</figcaption>") == 2
     assert section.count('<img alt="activity in ') == 2
-    assert report(run.path).read_text().count("<video") == 2, "what was played once is shown again"
+    assert f"neuroctl record {run.path} --episodes {chosen(run, 4, [None])[1].number + 1} --shift gain:5" in section
+    monkeypatch.setattr(page_episodes, "MOST_FRAMES", 5)
+    page = report(run.path, out=tmp_path / "page.html", play=True).read_text()
+    assert page.count("<figcaption>film of clean, episode 0: one step in 4, in real time</figcaption>") == 1
+
+
+@pytest.mark.parametrize(("every", "frames"), [(1, 20), (3, 7)])
+def test_a_film_lasts_as_long_as_the_episode(run, tmp_path, every, frames):
+    import imageio_ffmpeg
+
+    _, recording = worst_of(run, tmp_path / "recording")
+    (tmp_path / "film.mp4").write_bytes(page_episodes._film(recording, 0, every, 0.02))
+    count, seconds = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "film.mp4"))
+    assert count == frames and seconds == pytest.approx(0.02 * every * frames, abs=0.02)
 
 
 def test_a_population_of_spiking_agents_shows_its_worst_agent_spikes_and_synapses(tmp_path):
@@ -95,13 +141,12 @@ def test_a_population_of_spiking_agents_shows_its_worst_agent_spikes_and_synapse
     short = dataclasses.replace(config, evaluation_options=("max_steps=30",), num_envs=3, steps=40)
     run = train(short, out=tmp_path / "spiking")
     (summary,) = evaluated(run, [], episodes=2)
-    clean, worst = played(run)
-    assert clean.info.member == 0
+    each, worst = worst_of(run, tmp_path / "recording", members=(0, 1, 2))
     place = int(np.argmin(summary["returns"]))
-    assert worst.info.member == place // 2 and worst.numbers() == [place % 2]
+    assert (each.member, each.number) == (worst.info.member, worst.numbers()[0]) == divmod(place, 2)
     assert worst.index[place % 2]["return"] == summary["returns"][place]
     assert worst.episode(place % 2).neural["motor"].dtype.kind == "u"
-    page = report(run.path).read_text()
+    page = report(run.path, play=True).read_text()
     assert f"clean, episode {place % 2}, agent {place // 2}: return" in page
     assert 'alt="weights of the synapses of the first agent"' in page
 
@@ -117,17 +162,16 @@ def test_spikes_are_points_and_other_units_a_map():
     assert activity_figure({"motor": spikes}).axes[0].get_xlabel() == "step"
 
 
-def test_an_environment_without_pictures_has_no_film(run, monkeypatch):
+def test_an_environment_without_pictures_has_no_film(run, tmp_path, monkeypatch):
     def renders_nothing(*_):
         raise NeuroctlError("Robot renders nothing")
+        yield
 
     monkeypatch.setattr(page_episodes, "replay_frames", renders_nothing)
-    (clean,) = played(run)
-    assert clean.numbers() == [0] and not list(clean.path.glob("*.mp4"))
-    page = report(run.path).read_text()
+    page = report(run.path, play=True).read_text()
     assert "<video" not in page and page.count('alt="activity in clean, episode 0"') == 1
 
 
-def test_a_run_without_a_checkpoint_is_refused(run, tmp_path):
+def test_a_run_without_a_checkpoint_is_refused(trained, tmp_path):
     with pytest.raises(NeuroctlError, match="checkpoint"):
-        page_episodes.play(Run.create(run.config, tmp_path / "begun"))
+        report(Run.create(trained.config, tmp_path / "begun").path, play=True)

@@ -109,7 +109,7 @@ def test_shifts_that_do_not_fit_are_left_out_with_their_reason(tmp_path: Path) -
     ("arguments", "message"),
     [
         ({"shifts": ["fog"]}, "unknown shift 'fog'"),
-        ({"severities": (6,)}, "severity 6 of shift 'of a matrix'; allowed: 0 to 5"),
+        ({"severities": (6,)}, "severity 6 of a matrix; allowed: 0 to 5"),
         ({"severities": (0,)}, "severities are .0,.; allowed: some of 1 to 5"),
         ({"episodes": 0}, "episodes must be an integer >= 1, got 0"),
         ({"seed": -1}, "seed must be an integer >= 0, got -1"),
