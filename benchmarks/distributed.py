@@ -121,17 +121,32 @@ def weights(megabytes: int, repeats: int) -> None:
     print(f"new weights of {megabytes} MB at two workers: {large:.1f} ms, of nothing {small:.1f} ms")
 
 
+def most_mb() -> float:
+    """Memory of this process at its largest so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def answer(number: int, beat: Beat) -> dict[str, Any]:
+    """What a shard's rollout weighs, and who made it."""
+    return {"pid": os.getpid(), "mb": most_mb(), "rollout": np.full(12_500, number)}
+
+
 def memory(count: int) -> None:
-    """What is left of many requests."""
+    """What is left of many requests, in the command and in each worker."""
 
-    def resident() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    def asked(times: int) -> tuple[float, dict[int, float]]:
+        found = {0: 0.0}
+        took = seconds(lambda: found.update((a["pid"], a["mb"]) for a in crew.answers((n,) for n in range(times))))
+        return took, found | {0: most_mb()}
 
-    with cluster(2), Workers(2, work) as crew:
-        list(crew.answers((n, 0.0) for n in range(500)))
-        before = resident()
-        took = seconds(lambda: list(map(len, crew.answers((n, 0.0) for n in range(count)))))
-        print(f"{count} empty requests: {count / took:.0f} per second, {resident() - before:.1f} MB more at the most")
+    with cluster(2), Workers(2, answer) as crew:
+        _, before = asked(500)
+        took, after = asked(count)
+        more = [after[place] - mb for place, mb in before.items()]
+        print(
+            f"{count} requests that are answered with 0.1 MB: {count / took:.0f} per second, "
+            f"{more[0]:.1f} MB more in the command, {max(more[1:]):.1f} MB in a worker, at the most"
+        )
 
 
 def death(repeats: int) -> None:

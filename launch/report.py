@@ -33,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(Arguments, argv, "report")
     from neuroctl.reporting import report
 
-    choices = {"out": options.out, "robustness": options.robustness, "play": options.play}
     with shown("playing", 2 * len(options.runs), "episodes") if options.play else nullcontext() as progress:
-        path = report(*options.runs, **choices, progress=progress)
+        path = report(
+            *options.runs, out=options.out, robustness=options.robustness, play=options.play, progress=progress
+        )
     sys.stdout.write(f"report: {path}\n")
     return 0
 
