@@ -166,8 +166,9 @@ def severity_figure(matrix: Matrix) -> Any:
         axis.set_visible(False)
     for axis in panels[:, 0]:
         axis.set_ylabel("score" if matrix.scale else "return")
-    for axis in panels[-1]:
+    for axis in list(panels.flat)[: len(matrix.shifts)][-columns:]:  # the lowest of each column
         axis.set_xlabel("severity")
+        axis.tick_params(labelbottom=True)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize="small", loc="outside lower center", ncols=min(len(labels), 4))
     return figure

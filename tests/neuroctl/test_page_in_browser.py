@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import neuroctl
+from neuroctl import registry
 from neuroctl.page_replay import replay_page
 from neuroctl.reporting import report
 
@@ -66,6 +68,20 @@ def test_every_figure_is_drawn_at_any_width_without_the_network(browser: Any, ru
     assert len(visit.drawn()) == 3 and min(visit.drawn()) > 150, visit.drawn()
     assert visit.complaints == [] and visit.requests == [path.as_uri()]
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_films_can_be_played_and_pictures_are_whole(browser: Any, tmp_path: Path) -> None:
+    config = registry.presets.load("lane-mlp")()
+    env = replace(config.env, observation="state", max_steps=12)
+    demonstrations = replace(config.demonstrations, episodes=1)
+    run = neuroctl.train(replace(config, env=env, demonstrations=demonstrations, steps=2), out=tmp_path / "run")
+    visit = Visit(browser, report(run.path, play=True).as_uri())
+    visit.page.wait_for_function("[...document.images].every(image => image.complete)")
+    assert visit.page.evaluate("[...document.images].map(image => image.naturalWidth > 300)") == [True]
+    visit.page.wait_for_function("document.querySelector('video').readyState > 0", timeout=5000)
+    assert visit.page.evaluate("document.querySelector('video').duration") == pytest.approx(0.24, abs=0.02)
+    assert visit.page.locator("video[aria-label='film of clean, episode 0: in real time']").count() == 1
+    assert visit.complaints == []
 
 
 def test_everything_has_a_name_and_what_can_be_opened_is_reached_by_keys(browser: Any, run: Any) -> None:
