@@ -33,7 +33,7 @@ def shown_space(space: gym.Space[Any]) -> str:
     return shown(space)
 
 
-STEP_ROUNDING = 1e-6
+STEP_ROUNDING = 1e-9
 """Share of a step that a duration may be off by, since neither 0.3 nor 0.1 is what it is written as."""
 
 

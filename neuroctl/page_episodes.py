@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import registry
-from .contracts import Agent
 from .episode_series import control_dt_s
 from .errors import NeuroctlError
 from .evaluation import saved_evaluations
@@ -99,7 +97,7 @@ def played(run: Run, player: Player, each: Chosen, folder: Path) -> Recording:
     """A recording of one episode, with the same bits as when it was evaluated."""
     env_id, kwargs = run.environment()
     shard = make_shards(env_id, kwargs, each.shifts, each.number + 1, seed=0)[-1]
-    neural = registry.agents.load(run.config.agent.name).activity is not Agent.activity
+    neural = player.shows_activity()
     env = make_env(env_id, WIDTH, kwargs, each.shifts)
     try:
         info = dataset_info(

@@ -6,7 +6,6 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from .run import Run, agent_with, environment_spaces
 from .storage import atomic_write, read_json
 from .versions import versions
 
-NOTHING: Mapping[Path, str] = MappingProxyType({})
 ROBUSTNESS_FIGURES = {
     "severity": "score against severity for each shift",
     "heat_map": "area by policy and shift",
@@ -62,7 +60,7 @@ def report(
 
 
 def page(
-    runs: Sequence[Run], robustness: Path | None = None, episodes: Mapping[Path, str] = NOTHING, extra: str = ""
+    runs: Sequence[Run], robustness: Path | None = None, episodes: Mapping[Path, str] | None = None, extra: str = ""
 ) -> str:
     """The page of runs.
 
@@ -82,7 +80,7 @@ def page(
         ("Closed loop", _evaluation_section(named)),
         ("Robustness", "" if robustness is None else _robustness_section(robustness)),
         *((f"Connectivity of {name}", _connectivity_section(run)) for name, run in named.items()),
-        *((f"Episodes of {name}", episodes.get(run.path, "")) for name, run in named.items()),
+        *((f"Episodes of {name}", (episodes or {}).get(run.path, "")) for name, run in named.items()),
         ("Reproduce", _commands(runs)),
         ("Configuration", "".join(f"<h3>{html.escape(name)}</h3>{_config(run)}" for name, run in named.items())),
         ("Versions", table(list(versions().items()), ("what", "here"))),

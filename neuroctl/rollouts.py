@@ -76,6 +76,10 @@ class Player:
             agent.intervene(self.intervention)
         return agent
 
+    def shows_activity(self) -> bool:
+        """Whether there is something to record of what goes on inside; see `Agent.activity`."""
+        return self.config is not None and registry.agents.load(self.config.agent.name).activity is not Agent.activity
+
     def policy_hash(self) -> str:
         """SHA-256 of the learned state; empty for scripted agents."""
         return "" if self.config is None else tree_hash(self.state)
@@ -391,7 +395,7 @@ def _check_recordable(player: Player, width: int | None, learn: bool, neural: bo
         raise NeuroctlError(f"width is {width}; an agent that learns is recorded in one row: its updates read all rows")
     if learn and (player.config is None or registry.agents.load(player.config.agent.name).offline):
         raise NeuroctlError(f"the agent of {player.name!r} does not learn while it acts: record without learn")
-    if neural and (player.config is None or registry.agents.load(player.config.agent.name).activity is Agent.activity):
+    if neural and not player.shows_activity():
         raise NeuroctlError(f"{player.name!r} shows nothing of what goes on inside: record without neural")
     if learn and workers:
         raise NeuroctlError(f"workers is {workers}; an agent that learns is recorded by one: episode after episode")

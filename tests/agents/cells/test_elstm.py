@@ -51,6 +51,15 @@ def test_gradients_of_a_sequence_are_those_of_a_loop_of_steps() -> None:
     assert_gradients_are_those_of_steps(double(ELSTM(D, N)), x, state, torch.rand(T, B) < 0.3)
 
 
+@pytest.mark.parametrize("inputs", [1, 5, 400])
+def test_inputs_of_size_1_move_the_gates_however_few_they_are(inputs: int) -> None:
+    torch.manual_seed(0)
+    cell = ELSTM(inputs, 20_000 // inputs)
+    for weights in (cell.Z, cell.F):
+        assert weights.std().item() == pytest.approx(inputs**-0.5, rel=0.03)
+    assert ELSTM(5, 20_000).w_f.std().item() == pytest.approx(0.1, rel=0.03)
+
+
 def test_forget_biases_spread_up_to_twice_their_mean() -> None:
     torch.manual_seed(0)
     biases = ELSTM(D, 4000, forget_bias=2.0).b_f.detach()
