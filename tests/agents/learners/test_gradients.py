@@ -51,18 +51,19 @@ def error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
     return float(max(error.item() for error in errors))
 
 
-@pytest.mark.parametrize(("T", "B", "D", "N"), [(70, 10, 5, 3), (200, 3, 9, 16), (1000, 2, 8, 16)])
-@pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
+@pytest.mark.parametrize(("T", "B", "D", "N"), [(70, 10, 5, 3), (1000, 2, 8, 16)])
 @pytest.mark.parametrize("kind", ["elstm", "rtu", "lru"])
-def test_rtrl_is_exact(T: int, B: int, D: int, N: int, chunk: int, kind: str) -> None:
+def test_rtrl_is_exact(T: int, B: int, D: int, N: int, kind: str) -> None:
     torch.manual_seed(0)
     cell = {"elstm": lambda: ELSTM(D, N, forget_bias=2.0), "rtu": lambda: RTU(D, N), "lru": lambda: LRU(D, N)}[kind]()
     cell = cell.double()
     x, first, state, loss = problem(T, B, D, cell.initial_state(1).shape[1], cell.output_size)
     wanted = full_gradient(cell, x, loss, first, state)
-    value, found = sequence_gradient(cell, x, loss, "rtrl", chunk, first, state)
-    assert error(found, wanted) < 1e-12
-    assert value == pytest.approx(loss(cell.unroll(x, state, first)[0], 0).item(), rel=1e-12)
+    whole = loss(cell.unroll(x, state, first)[0], 0).item()
+    for chunk in (1, 7, 50, 1000):
+        value, found = sequence_gradient(cell, x, loss, "rtrl", chunk, first, state)
+        assert error(found, wanted) < 1e-12, chunk
+        assert value == pytest.approx(whole, rel=1e-12)
     assert all(parameter.grad is None for parameter in cell.parameters())
 
 
