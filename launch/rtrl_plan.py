@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from neuroctl.config import TrainConfig
+from neuroctl.envs.config import NonMatchConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import memory_presets
 from neuroctl.launch.study_workers import OnWorkers
 
-Task = Literal["nonmatch", "tmaze", "nparity", "watermaze"]
+Task = Literal["nonmatch", "nonmatch-10", "nonmatch-50", "nonmatch-200", "tmaze", "nparity", "watermaze"]
 
 
 class TaskPlan(NamedTuple):
@@ -29,10 +30,22 @@ class TaskPlan(NamedTuple):
     """The measure of an agent without memory: chance, or in the maze the expert's that searches every time."""
 
 
+def _nonmatch(delay: int, millions: int) -> TaskPlan:
+    """Delays of half of `delay` to `delay` steps, for so many million environment steps."""
+
+    def preset() -> TrainConfig:
+        made = memory_presets.rtrl_nonmatch()
+        return replace(made, env=NonMatchConfig(delay=delay), steps=made.steps * millions // 2)
+
+    title = f"Delayed non-match to sample, delays of {delay // 2} to {delay} steps"
+    return TaskPlan(title, preset, "success", 0.9, 0.5)
+
+
 TASKS: dict[Task, TaskPlan] = {
-    "nonmatch": TaskPlan(
-        "Delayed non-match to sample, delays of 10 to 20 steps", memory_presets.rtrl_nonmatch, "success", 0.9, 0.5
-    ),
+    "nonmatch": _nonmatch(20, 2),
+    "nonmatch-10": _nonmatch(10, 2),
+    "nonmatch-50": _nonmatch(50, 5),
+    "nonmatch-200": _nonmatch(200, 10),
     "tmaze": TaskPlan("T-maze, 50 cells", memory_presets.rtrl_tmaze, "success", 0.9, 0.5),
     "nparity": TaskPlan("Parity of 8 bits", memory_presets.rtrl_nparity, "success", 0.9, 0.5),
     "watermaze": TaskPlan("Water maze, state", memory_presets.rtrl_watermaze, "return", 6.0, 2.6),
@@ -46,20 +59,26 @@ METHODS: dict[str, dict[str, Any]] = {
     "feed-forward": {"cell": "mlp", "gradient": "bptt", "forget_bias": None},
     "rtrl, CfC": CFC,
     "bptt, CfC": {**CFC, "gradient": "bptt"},
+    **{
+        f"{rule}, forget bias {mean:g}": {"gradient": rule, "forget_bias": mean}
+        for mean in (0.0, 1.0)
+        for rule in ("rtrl", "bptt", "immediate")
+    },
 }
-"""Changes of a preset's agent. The first five are compared everywhere, the CfC where it is asked for. The RTU stand above
-an encoder because their recurrence is linear: without one they cannot take in only what is marked."""
+"""Changes of a preset's agent. The first five are compared everywhere, the others where they are asked for. The RTU
+stand above an encoder because their recurrence is linear: without one they cannot take in only what is marked."""
 COMPARED = ("rtrl", "rtrl, RTU", "bptt", "immediate", "feed-forward")
 LEARNING_RATES = (2e-3, 5e-3, 1e-2)
 """Tried for every method on the tuning seeds, of which there are as many for each."""
 TUNING_SEEDS = (11, 12)
-TUNED: Mapping[tuple[Task, str], float] = {
-    ("nonmatch", "rtrl"): 1e-2,
-    ("nonmatch", "bptt"): 2e-3,
-    ("nonmatch", "immediate"): 5e-3,
-    ("nonmatch", "feed-forward"): 2e-3,
+TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
+    ("nonmatch", "rtrl"): {5: 1e-2},
+    ("nonmatch", "bptt"): {5: 2e-3},
+    ("nonmatch", "immediate"): {5: 5e-3},
+    ("nonmatch", "feed-forward"): {5: 2e-3},
 }
-"""Learning rate that did best on the tuning seeds; that of the preset otherwise."""
+"""Learning rate that did best on the tuning seeds by rollout length. For other lengths it is that of the nearest, for
+other delays and forget biases the same, and where nothing was tuned that of the preset."""
 
 
 @dataclass(frozen=True)
@@ -109,15 +128,23 @@ def cells(options: Arguments) -> Iterator[Cell]:
     """What is asked for."""
     seeds = TUNING_SEEDS if options.tune else options.seeds
     for seed, task, method, rollout in product(seeds, options.tasks, options.methods, options.rollouts):
-        rates = LEARNING_RATES if options.tune else (learning_rate(task, method),)
+        rates = LEARNING_RATES if options.tune else (learning_rate(task, method, rollout),)
         for rate in rates:
             yield Cell(task, method, rollout, rate, seed)
 
 
-def learning_rate(task: Task, method: str) -> float:
+def learning_rate(task: Task, method: str, rollout: int) -> float:
     """The one with which a method is published."""
-    made: Any = TASKS[task].preset()
-    return TUNED.get((task, method), made.agent.learning_rate)
+    preset: Any = TASKS[task].preset()
+    tuned = TUNED.get((tuned_task(task), method.partition(", forget bias")[0]))
+    if tuned is None:
+        return float(preset.agent.learning_rate)
+    return tuned[min(tuned, key=lambda length: abs(length - rollout))]
+
+
+def tuned_task(task: Task) -> Task:
+    """The one whose learning rates hold for a task: the delay of non-match is not tuned for."""
+    return "nonmatch" if task.startswith("nonmatch") else task
 
 
 def config(cell: Cell) -> TrainConfig:
@@ -130,7 +157,7 @@ def config(cell: Cell) -> TrainConfig:
 
 def method_folder(method: str) -> str:
     """A method's name as part of a path."""
-    return method.replace(", ", "-")
+    return method.replace(", ", "-").replace(" ", "_")
 
 
 def folder(out: Path, cell: Cell) -> Path:

@@ -20,12 +20,15 @@ HEAD = """# Exact, truncated and immediate gradients on memory tasks
 
 Made by `python launch/study_rtrl.py`. An actor-critic (V-trace) whose recurrent cell learns by exact real-time
 recurrent learning ("rtrl", of an element-wise LSTM, recurrent trace units or a low-rank sparse CfC), by backpropagation
-within the rollout ("bptt"), or without credit through time ("immediate"); "feed-forward" has no memory. All see the
-observation itself, act in 64 environments and learn after every rollout. The unit is the training seed: cells hold
-means over seeds and 95 % bootstrap intervals of that mean. "final" is the last tenth of training; "steps to" is the
-median number of environment steps after which a fiftieth of training first was above the threshold, ">" where that is
-more than the budget; "reached" counts seeds. Runs of seeds {tuning} tuned learning rates and are in no table but the
-last.
+within the rollout ("bptt"), or without credit through time ("immediate"); "feed-forward" has no memory. All but the
+trace units see the observation itself; these are linear, and have an encoder of 64 features. All act in 64 environments
+and learn after every rollout. Forget biases are spread over the units between 0 and 4, those of a "forget bias" between
+0 and twice as much as it says. The unit is the training seed: cells hold means over seeds and 95 % bootstrap intervals
+of that mean. "final" is the last tenth of training, "rtrl minus it" the difference to the first line of that rollout
+length on the same seeds; "steps to" is the median number of environment steps after which a fiftieth of training first
+was above the threshold, ">" where that is more than the budget; "reached" counts seeds. Learning rates were tuned on
+seeds {tuning}, which are in no table but the last, with as many runs for every method; those of non-match on delays of
+up to 20 steps.
 
 Machine: {cpu}; torch {torch}.
 """
@@ -41,6 +44,7 @@ class Outcome:
         time_s: time since the beginning, `[K]`.
         budget: environment steps of the whole run.
         finished: whether they were taken.
+        seed: the root seed.
     """
 
     def __init__(self, path: Path, measure: str) -> None:
@@ -52,6 +56,7 @@ class Outcome:
         self.values = np.array([line[f"episode/{measure}"] for line in lines])
         self.time_s = np.array([line["time_s"] for line in lines])
         self.budget = run.config.steps * rows
+        self.seed = run.config.seed
         self.finished = len(lines) > 0 and written[-1]["step"] == run.config.steps
 
     @property
@@ -107,8 +112,9 @@ def table(found: Found, task: Task) -> Iterator[str]:
     plan = TASKS[task]
     yield f"## {plan.title}\n"
     yield f"Measure: {plan.measure} of an episode; without memory {plan.forgetful:g}, threshold {plan.threshold:g}.\n"
-    yield "| method | rollout | learning rate | seeds | final | steps to | reached | steps/s |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| method | rollout | learning rate | seeds | final | rtrl minus it | steps to | reached | steps/s |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    exact = {rollout: runs for (_, method, rollout, _), runs in _of_task(found, task) if method == "rtrl"}
     for (_, method, rollout, rate), runs in _of_task(found, task):
         finals = np.array([run.final for run in runs])
         times = [run.steps_to(plan.threshold) for run in runs]
@@ -116,9 +122,17 @@ def table(found: Found, task: Task) -> Iterator[str]:
         said = f"{middle / 1e3:.0f} k" if np.isfinite(middle) else f"> {runs[0].budget / 1e3:.0f} k"
         speed = np.median([run.budget / run.time_s[-1] for run in runs])
         yield (
-            f"| {method} | {rollout} | {rate:g} | {len(runs)} | {interval(finals, 3)} | {said} | "
+            f"| {method} | {rollout} | {rate:g} | {len(runs)} | {interval(finals, 3)} | "
+            f"{_gain(exact.get(rollout, []), runs) if method != 'rtrl' else ''} | {said} | "
             f"{np.isfinite(times).sum()} of {len(runs)} | {speed:.0f} |"
         )
+
+
+def _gain(exact: Sequence[Outcome], runs: Sequence[Outcome]) -> str:
+    """By how much exact gradients ended above, on the seeds that both have."""
+    finals = {run.seed: run.final for run in exact}
+    gains = [finals[run.seed] - run.final for run in runs if run.seed in finals]
+    return interval(np.array(gains), 3) if gains else ""
 
 
 def tuning_table(found: Found) -> Iterator[str]:
@@ -149,10 +163,10 @@ def _figure(found: Found, task: Task) -> Any:
     rollouts = sorted({key[2] for key, _ in of_task})
     figure = Figure(figsize=(4.2 * len(rollouts) + 0.6, 3.2), layout="constrained")
     axes = figure.subplots(1, len(rollouts), sharex=True, sharey=True, squeeze=False)[0]
-    colours = {name: f"C{k}" for k, name in enumerate(METHODS)}
+    colours = {name: f"C{k}" for k, name in enumerate(METHODS) if "forget bias" not in name}
     for axis, rollout in zip(axes, rollouts, strict=True):
         for (_, method, length, _), runs in of_task:
-            if length == rollout:
+            if length == rollout and method in colours:
                 _draw(axis, runs, method, colours[method])
         axis.axhline(plan.threshold, color="0.4", ls="--", lw=0.8)
         axis.set(title=f"rollouts of {rollout} steps", xlabel="environment steps, millions")

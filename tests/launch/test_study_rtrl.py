@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neuroctl.errors import NeuroctlError
-from neuroctl.launch import memory_presets
-from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, cells, config, folder
+from neuroctl.launch import memory_presets, rtrl_plan
+from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, cells, config, folder, learning_rate
 from neuroctl.launch.rtrl_tables import Outcome, outcomes, table
 from neuroctl.launch.study_rtrl import main
 from neuroctl.run import Run
@@ -27,7 +27,7 @@ def test_what_is_asked_for_is_trained_once_and_written(
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "| 5 | " in line]
     assert [(row[0], row[3]) for row in rows] == [("rtrl", "2"), ("rtrl, CfC", "2")]
     found = outcomes(tmp_path / "cache", tuning=False)
-    finals = [run.final for run in found["nonmatch", "rtrl", 5, 2e-3]]
+    finals = [run.final for run in found["nonmatch", "rtrl", 5, learning_rate("nonmatch", "rtrl", 5)]]
     assert float(rows[0][4].split()[0]) == pytest.approx(np.mean(finals), abs=1e-3)
     assert (tmp_path / "results/rtrl_nonmatch.png").stat().st_size > 5000
     assert main([*asked, "--seeds", "5", "6"]) == 0
@@ -37,7 +37,11 @@ def test_what_is_asked_for_is_trained_once_and_written(
 def outcome(tmp_path: Path, name: str, values: list[float], seed: int = 5) -> Path:
     """A run as training leaves it, with these figures in equal stretches."""
     options = Arguments(seeds=(5,)) if seed == 5 else Arguments(tune=True)
-    (cell,) = (c for c in cells(options) if c.method == name and c.seed == seed and c.learning_rate == 2e-3)
+    (cell,) = (
+        c
+        for c in cells(options)
+        if c.method == name and c.seed == seed and c.learning_rate == learning_rate("nonmatch", name, 5)
+    )
     made = config(cell)
     path = folder(tmp_path, cell)
     Run.create(made, path)
@@ -65,9 +69,26 @@ def test_runs_that_never_were_above_the_threshold_are_counted(tmp_path: Path) ->
     outcome(tmp_path, "rtrl", [0.1] * 10, seed=TUNING_SEEDS[0])
     found = outcomes(tmp_path, tuning=False)
     rows = {line.split(" | ")[0].strip("| "): line for line in table(found, "nonmatch")}
-    assert "| 0.950 (0.950 to 0.950) | 200 k | 1 of 1 | 100000 |" in rows["rtrl"]
-    assert "| 0.500 (0.500 to 0.500) | > 2000 k | 0 of 1 |" in rows["bptt"]
+    assert "| 0.950 (0.950 to 0.950) |  | 200 k | 1 of 1 | 100000 |" in rows["rtrl"]
+    assert "| 0.500 (0.500 to 0.500) | 0.450 (0.450 to 0.450) | > 2000 k | 0 of 1 |" in rows["bptt"]
     assert [key[1] for key in outcomes(tmp_path, tuning=True)] == ["rtrl"]
+
+
+def test_learning_rates_are_those_that_were_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned: Any = {("nonmatch", "bptt"): {5: 0.1, 50: 0.2}}
+    monkeypatch.setattr(rtrl_plan, "TUNED", tuned)
+    assert [learning_rate("nonmatch", "bptt", length) for length in (5, 10, 50)] == [0.1, 0.1, 0.2]
+    assert learning_rate("nonmatch-200", "bptt, forget bias 1", 5) == 0.1
+    assert learning_rate("nonmatch", "rtrl", 5) == learning_rate("tmaze", "bptt", 5) == 2e-3  # of the presets
+
+
+def test_delays_and_forget_biases_are_those_that_are_named() -> None:
+    options = Arguments(tasks=("nonmatch-50",), methods=("bptt, forget bias 1", "bptt"), seeds=(1,))
+    low, usual = (config(cell) for cell in cells(options))
+    agents: list[Any] = [low.agent, usual.agent]
+    assert [agent.forget_bias for agent in agents] == [1.0, 2.0]
+    assert {agent.gradient for agent in agents} == {"bptt"}
+    assert low.env.kwargs()["delay"] == 50 and low.steps * 64 == 5_000_000
 
 
 def test_every_method_is_an_experiment_of_every_task() -> None:
