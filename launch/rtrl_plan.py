@@ -68,7 +68,7 @@ METHODS: dict[str, dict[str, Any]] = {
 """Changes of a preset's agent. The first five are compared everywhere, the others where they are asked for. The RTU
 stand above an encoder because their recurrence is linear: without one they cannot take in only what is marked."""
 COMPARED = ("rtrl", "rtrl, RTU", "bptt", "immediate", "feed-forward")
-LEARNING_RATES = (2e-3, 5e-3, 1e-2)
+LEARNING_RATES = (2e-3, 5e-3, 1e-2, 2e-2)
 """Tried for every method on the tuning seeds, of which there are as many for each."""
 TUNING_SEEDS = (11, 12)
 TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
