@@ -64,17 +64,10 @@ from ray.cluster_utils import Cluster
 nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 nodes.add_node(num_cpus=1)
 from neuroctl import evaluate
-from neuroctl.errors import NeuroctlError
 one = dict(env_id="toys/Point-v0", episodes=40)
 here = evaluate("random", **one)
 there = evaluate("random", **one, workers=2, ray_address=nodes.address)
 assert here.returns.tobytes() == there.returns.tobytes()
-try:
-    evaluate("random", **one, workers=3, ray_address=nodes.address)
-except NeuroctlError as error:
-    assert str(error) == "workers is 3; the Ray cluster has 2 CPUs", error
-else:
-    raise AssertionError
 nodes.shutdown()
 """
     result = run_python("-c", code)

@@ -43,10 +43,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.parametrize(("lag", "count"), [(0, 1), (1, 2)])
-def test_bits_are_equal_for_any_number_of_workers(lag: int, count: int, tmp_path: Path, whole: Any) -> None:
-    run = train(preset(weight_lag=lag), out=tmp_path / "run", workers=count)
-    assert bits(run) == bits(whole(lag))
+def test_two_workers_give_the_same_bits(tmp_path: Path, whole: Any) -> None:
+    run = train(preset(weight_lag=1), out=tmp_path / "run", workers=2)
+    assert bits(run) == bits(whole(1))
     lines = run.metrics()
     assert [line["step"] for line in lines] == [4, 8, 12, 16, 20, 24]
     assert all("actor_loss" in line and "gradient_norm" in line for line in lines)

@@ -27,7 +27,7 @@ def test_iqm_agrees_with_rliable(shape: tuple[int, ...]) -> None:
 
 # arch, which rliable resamples with, announces another argument for its generator.
 @pytest.mark.filterwarnings("ignore:random_state is deprecated:FutureWarning")
-@pytest.mark.parametrize("shape", [(10,), (64,), (10, 5), (5, 3)])
+@pytest.mark.parametrize("shape", [(64,), (5, 3)])
 def test_intervals_agree_with_rliable(shape: tuple[int, ...]) -> None:
     rliable = pytest.importorskip("rliable.library", reason=PEERS)
     metrics = pytest.importorskip("rliable.metrics", reason=PEERS)
