@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -109,14 +109,14 @@ class AtariVector(EpisodeVector):
         self._lost_life = np.zeros(self.num_envs, np.bool_)
 
     def _build(self) -> None:
-        self.games = [_insert(self.registered) for _ in range(self.num_envs)]
-        self._start_state = self.games[0].cloneState()
+        self.games = [_emulator(self.registered) for _ in range(self.num_envs)]
+        start = _starts[self.registered]
+        self._start_state = start.state
+        self._start_screen = start.grey if self._grayscale else start.colour
         height, width = self.games[0].getScreenDims()
         shape = (2, self.num_envs, height, width)
         self._screens = np.zeros(shape if self._grayscale else (*shape, 3), np.uint8)
         self._drawn = np.ones(self.num_envs, np.bool_)  # whether the emulator has drawn the state that it is in
-        self._look(0)
-        self._start_screen = self._screens[1, 0].copy()
         self._last_code = np.zeros(self.num_envs, np.int64)
         self._machine_bytes = len(self._start_state.serialize()) + SPARE_BYTES
 
@@ -288,6 +288,11 @@ class AtariVector(EpisodeVector):
         """sha256 of the ROM."""
         return hashlib.sha256(_rom(self.registered).read_bytes()).hexdigest()
 
+    def close_extras(self, **kwargs: Any) -> None:
+        """Leave the emulators to environments that are made later."""
+        _idle.setdefault(self.registered, []).extend(self.games)
+        self.games = []
+
     # Pictures
 
     def _frame(self, b: int) -> NDArray[np.uint8]:
@@ -341,8 +346,43 @@ def _rom(name: str) -> Path:
     return path
 
 
+class Start(NamedTuple):
+    """How a game begins.
+
+    Attributes:
+        state: of the machine, an `ale_py.ALEState`.
+        grey: the screen, uint8 `[H, W]`.
+        colour: likewise, `[H, W, 3]`.
+    """
+
+    state: Any
+    grey: NDArray[np.uint8]
+    colour: NDArray[np.uint8]
+
+
+_starts: dict[str, Start] = {}
+"""By name of the ROM."""
+_idle: dict[str, list[Any]] = {}
+"""Emulators of closed environments by name of the ROM: to make one takes longer than a thousand frames."""
+
+
+def _emulator(rom: str) -> Any:
+    """An emulator with this cartridge at the start of the game; an idle one where there is one.
+
+    Raises:
+        NeuroctlError: ale-py or the ROM is missing.
+    """
+    if _idle.get(rom):
+        game = _idle[rom].pop()
+        game.restoreState(_starts[rom].state)
+        return game
+    game = _insert(rom)
+    if rom not in _starts:
+        _starts[rom] = Start(game.cloneState(), game.getScreenGrayscale(), game.getScreenRGB())
+    return game
+
+
 def _insert(rom: str) -> Any:
-    """An emulator with the cartridge of this name, at the start of the game."""
     path = _rom(rom)
     from ale_py import ALEInterface, LoggerMode
 

@@ -73,7 +73,8 @@ LEARNING_RATES = (2e-3, 5e-3, 1e-2, 2e-2)
 TUNING_SEEDS = (11, 12)
 TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
     ("nonmatch", "rtrl"): {5: 1e-2},
-    ("nonmatch", "bptt"): {5: 2e-3},
+    ("nonmatch", "rtrl, RTU"): {5: 1e-2},
+    ("nonmatch", "bptt"): {5: 2e-2},
     ("nonmatch", "immediate"): {5: 5e-3},
     ("nonmatch", "feed-forward"): {5: 2e-3},
 }

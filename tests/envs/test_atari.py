@@ -8,6 +8,7 @@ import pytest
 
 import neuroctl
 from neuroctl import vector
+from neuroctl.envs import atari
 from neuroctl.envs.atari_games import GAMES, game_name
 
 make_env: Callable[..., Any] = vector.make_env  # Any: methods of ours that Gymnasium's `VectorEnv` does not know
@@ -50,6 +51,29 @@ def test_frames_are_those_of_the_peer():
             break
     assert rewards > 0 and worst <= 1 and np.mean(differing) < 1e-3
     peer.close()
+
+
+def test_an_emulator_of_a_closed_environment_begins_anew_in_another(monkeypatch):
+    options = {"size": (20, 20), "grayscale": False}
+    first = make_env(BREAKOUT, 2, {**options, "grayscale": True})
+    first.reset(seed=1)
+    play(first, [1, 2, 3] * 30)
+    used, names = list(first.games), set(map(id, first.games))
+    first.close()
+    with pytest.raises(neuroctl.NeuroctlError, match="after close"):
+        first.step(np.zeros(2, int))
+
+    def played(env: Any) -> list[Any]:
+        return [env.reset(seed=3)[0], *(step[0] for step in play(env, [1, 2, 3] * 20)), env.get_state()["machine"]]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atari, "_idle", {"breakout": used})
+        again = make_env(BREAKOUT, 2, options)
+        assert set(map(id, again.games)) == names and not used
+        reused = played(again)
+        new = make_env(BREAKOUT, 2, options)
+        assert not set(map(id, new.games)) & names
+        assert all(np.array_equal(a, b) for a, b in zip(reused, played(new), strict=True))
 
 
 def test_the_stack_holds_the_last_frames_the_newest_last():

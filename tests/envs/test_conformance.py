@@ -11,7 +11,7 @@ out, and one whose robot falls. An environment of ours that `SHIFTED` does not n
 import itertools
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -26,8 +26,22 @@ from neuroctl.envs.gymnasium_tasks import TASKS
 from neuroctl.envs.single_env import SingleEnv
 from neuroctl.registry import shifts
 
-# Any: Gymnasium's `VectorEnv` knows neither lists of seeds nor the methods of ours
-make_env: Callable[..., Any] = vector.make_env
+made: list[Any] = []
+
+
+def make_env(*args: Any, **kwargs: Any) -> Any:
+    """Any: Gymnasium's `VectorEnv` knows neither lists of seeds nor the methods of ours."""
+    made.append(vector.make_env(*args, **kwargs))
+    return made[-1]
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """What a test makes is closed after it, so that the next one has emulators."""
+    yield
+    while made:
+        made.pop().close()
+
 
 STEPS = 150
 GYMNASIUM = {f"neuroctl/{task}": task for task in TASKS}

@@ -116,6 +116,7 @@ def test_work_is_a_sign_of_life_and_waiting_is_none(monkeypatch: pytest.MonkeyPa
     [
         ("explore_spore", "_train"),
         ("make_experts", "_fill"),
+        ("study_atari", "_fill"),
         ("study_lowrank", "_fill"),
         ("study_lowrank", "_share"),
         ("study_ppo", "_fill"),
