@@ -372,13 +372,13 @@ def _emulator(rom: str) -> Any:
     Raises:
         NeuroctlError: ale-py or the ROM is missing.
     """
-    if _idle.get(rom):
+    try:
         game = _idle[rom].pop()
+    except (KeyError, IndexError):
+        game = _insert(rom)
+        _starts.setdefault(rom, Start(game.cloneState(), game.getScreenGrayscale(), game.getScreenRGB()))
+    else:
         game.restoreState(_starts[rom].state)
-        return game
-    game = _insert(rom)
-    if rom not in _starts:
-        _starts[rom] = Start(game.cloneState(), game.getScreenGrayscale(), game.getScreenRGB())
     return game
 
 
