@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl.launch.populations import interval
-from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, Task, method_folder
+from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, Task, learning_rate, method_folder
 from neuroctl.metrics import read_metrics
 from neuroctl.run import Run
 from neuroctl.storage import atomic_write
@@ -155,7 +155,7 @@ def _of_task(found: Found, task: Task) -> list[tuple[tuple[Task, str, int, float
 
 
 def _figure(found: Found, task: Task) -> Any:
-    """Learning curves, a panel for each rollout length: seeds thin, their mean thick."""
+    """Learning curves with the published learning rates, a panel for each rollout length: seeds thin, mean thick."""
     from matplotlib.figure import Figure
 
     plan = TASKS[task]
@@ -165,8 +165,8 @@ def _figure(found: Found, task: Task) -> Any:
     axes = figure.subplots(1, len(rollouts), sharex=True, sharey=True, squeeze=False)[0]
     colours = {name: f"C{k}" for k, name in enumerate(METHODS) if "forget bias" not in name}
     for axis, rollout in zip(axes, rollouts, strict=True):
-        for (_, method, length, _), runs in of_task:
-            if length == rollout and method in colours:
+        for (_, method, length, rate), runs in of_task:
+            if length == rollout and method in colours and rate == learning_rate(task, method, rollout):
                 _draw(axis, runs, method, colours[method])
         axis.axhline(plan.threshold, color="0.4", ls="--", lw=0.8)
         axis.set(title=f"rollouts of {rollout} steps", xlabel="environment steps, millions")

@@ -85,8 +85,12 @@ def collecting(config: TrainConfig, workers: int, ray_address: str | None) -> It
         yield None
         return
     rows = shard_width(num_envs := config.num_envs or WIDTH)
-    with crew(min(workers, num_envs // rows), Collector(config, rows), ray_address) as collectors:
-        yield collectors
+    collector = Collector(config, rows)
+    try:
+        with crew(min(workers, num_envs // rows), collector, ray_address) as collectors:
+            yield collectors
+    finally:
+        collector.close()
 
 
 class Collector:
@@ -131,6 +135,11 @@ class Collector:
                 beat()
             end = {"loop": loop.state_dict(), "rows": agent.rows_state(), "episodes": episodes.state_dict()}
             return {"rollout": agent.take_rollout(), "state": end, "ended": ended}
+
+    def close(self) -> None:
+        """Close the environment, where one was built."""
+        if self._loop is not None:
+            self._loop.env.close()
 
     def _restored(self, shard: int, state: Mapping[str, Any] | None) -> ClosedLoop:
         """The loop as it was at the end of the shard's last rollout."""

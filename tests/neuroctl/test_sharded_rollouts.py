@@ -13,7 +13,7 @@ from neuroctl.crew import InProcess
 from neuroctl.errors import NeuroctlError
 from neuroctl.metrics import TIME_FIELDS
 from neuroctl.run import Run, tree_hash
-from neuroctl.sharded_rollouts import Collector, ShardedRollouts, shard_width
+from neuroctl.sharded_rollouts import Collector, ShardedRollouts, collecting, shard_width
 from neuroctl.workers import WorkerError
 from tests.neuroctl import toys
 
@@ -141,6 +141,19 @@ def test_a_rollout_is_a_pure_function_of_what_was_asked() -> None:
     beats: list[None] = []
     assert tree_hash(one(0, weights, None, beat=lambda: beats.append(None))) != tree_hash(first)
     assert len(beats) == 4
+
+
+def test_the_environment_in_which_this_process_collects_is_closed() -> None:
+    config = preset()
+    with collecting(config, 0, None) as collectors:
+        assert collectors is not None
+        collectors.ask(0, sharded_rollouts._rollout_agent(config).acting_weights(), None)
+        collectors.take()
+        env: Any = collectors._answer._loop.env  # type: ignore[union-attr]
+        assert not env.closed
+    assert env.closed
+    with collecting(config, 0, None):
+        pass  # nothing was built
 
 
 def test_weights_that_are_used_no_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
