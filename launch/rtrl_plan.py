@@ -14,7 +14,16 @@ from neuroctl.errors import NeuroctlError, UnknownNameError
 from neuroctl.launch import memory_presets
 from neuroctl.launch.study_workers import OnWorkers
 
-Task = Literal["nonmatch", "nonmatch-10", "nonmatch-50", "nonmatch-200", "tmaze", "nparity", "watermaze"]
+Task = Literal[
+    "nonmatch",
+    "nonmatch-long",
+    "nonmatch-10",
+    "nonmatch-50",
+    "nonmatch-200",
+    "tmaze",
+    "nparity",
+    "watermaze",
+]
 
 
 class TaskPlan(NamedTuple):
@@ -37,12 +46,13 @@ def _nonmatch(delay: int, millions: int) -> TaskPlan:
         made = memory_presets.rtrl_nonmatch()
         return replace(made, env=NonMatchConfig(delay=delay), steps=made.steps * millions // 2)
 
-    title = f"Delayed non-match to sample, delays of {delay // 2} to {delay} steps"
+    title = f"Delayed non-match to sample, delays of {delay // 2} to {delay} steps, {millions} million steps"
     return TaskPlan(title, preset, "success", 0.9, 0.5)
 
 
 TASKS: dict[Task, TaskPlan] = {
     "nonmatch": _nonmatch(20, 2),
+    "nonmatch-long": _nonmatch(20, 5),
     "nonmatch-10": _nonmatch(10, 2),
     "nonmatch-50": _nonmatch(50, 5),
     "nonmatch-200": _nonmatch(200, 10),
@@ -72,10 +82,10 @@ LEARNING_RATES = (2e-3, 5e-3, 1e-2, 2e-2)
 """Tried for every method on the tuning seeds, of which there are as many for each."""
 TUNING_SEEDS = (11, 12)
 TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
-    ("nonmatch", "rtrl"): {5: 1e-2},
+    ("nonmatch", "rtrl"): {5: 1e-2, 50: 2e-2},
     ("nonmatch", "rtrl, RTU"): {5: 1e-2},
-    ("nonmatch", "bptt"): {5: 2e-2},
-    ("nonmatch", "immediate"): {5: 5e-3},
+    ("nonmatch", "bptt"): {5: 2e-2, 50: 2e-2},
+    ("nonmatch", "immediate"): {5: 5e-3, 50: 2e-2},
     ("nonmatch", "feed-forward"): {5: 2e-3},
 }
 """Learning rate that did best on the tuning seeds by rollout length. For other lengths it is that of the nearest, for
