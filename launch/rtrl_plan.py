@@ -82,10 +82,10 @@ LEARNING_RATES = (2e-3, 5e-3, 1e-2, 2e-2)
 """Tried for every method on the tuning seeds, of which there are as many for each."""
 TUNING_SEEDS = (11, 12)
 TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
-    ("nonmatch", "rtrl"): {5: 1e-2, 50: 2e-2},
+    ("nonmatch", "rtrl"): {5: 1e-2, 10: 2e-2, 50: 2e-2},
     ("nonmatch", "rtrl, RTU"): {5: 1e-2},
-    ("nonmatch", "bptt"): {5: 2e-2, 50: 2e-2},
-    ("nonmatch", "immediate"): {5: 5e-3, 50: 2e-2},
+    ("nonmatch", "bptt"): {5: 2e-2, 10: 1e-2, 50: 2e-2},
+    ("nonmatch", "immediate"): {5: 5e-3, 10: 5e-3, 50: 2e-2},
     ("nonmatch", "feed-forward"): {5: 2e-3},
 }
 """Learning rate that did best on the tuning seeds by rollout length. For other lengths it is that of the nearest, for
