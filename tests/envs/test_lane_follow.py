@@ -56,15 +56,15 @@ def test_expert_keeps_the_lane_of_the_loop_for_ten_laps():
     assert info["progress_m"] == pytest.approx(rewards.shape[0] * CONTROL_DT_S, rel=0.02)
 
 
-def test_expert_keeps_the_lane_of_random_roads_for_ten_laps():
+def test_expert_keeps_the_lane_of_random_roads_for_five_laps():
     env = LaneFollowVector(8, track="random", track_seeds=(0, 1000), max_steps=100_000)
-    rewards, crashed, info = drive(env, 10 * LAP_STEPS)
+    rewards, crashed, info = drive(env, 5 * LAP_STEPS)
     assert not crashed
     assert rewards.mean(axis=0).min() >= 0.9
     lengths = [build_track(int(key)).lane_length() for key in env.variable("track")]
     assert len(set(lengths)) > 4
     assert info["laps"] == pytest.approx(np.floor(info["progress_m"] / lengths))
-    assert (info["laps"] >= 8).all()
+    assert (info["laps"] >= 4).all()
 
 
 def test_expert_keeps_many_random_roads():

@@ -91,7 +91,11 @@ def test_a_damaged_evaluation_is_named(run, change, wrong):
     path.write_text(json.dumps({**summary, "options": [], **change}))
     with pytest.raises(DamagedFileError, match=f"clean.json is damaged: {wrong}; delete it, and evaluate again"):
         report(run.path)
-    path.write_text("[]")
+
+
+def test_an_evaluation_that_is_no_summary_is_named(run):
+    evaluated(run, [], episodes=2)
+    (run.path / "evaluations" / "clean.json").write_text("[]")
     with pytest.raises(DamagedFileError, match="clean.json is damaged: it is no summary of an evaluation"):
         report(run.path)
 

@@ -351,7 +351,7 @@ def test_a_run_killed_at_random_moments_and_resumed_equals_the_uninterrupted_run
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("at", [3, 20, 33, 47])
+@pytest.mark.parametrize("at", [3, 20, 47])
 def test_a_run_stopped_after_any_step_and_resumed_equals_the_uninterrupted_run(name, at, tmp_path, whole):
     class Stop(BaseException):
         pass

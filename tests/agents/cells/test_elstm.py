@@ -54,10 +54,10 @@ def test_gradients_of_a_sequence_are_those_of_a_loop_of_steps() -> None:
 @pytest.mark.parametrize("inputs", [1, 5, 400])
 def test_inputs_of_size_1_move_the_gates_however_few_they_are(inputs: int) -> None:
     torch.manual_seed(0)
-    cell = ELSTM(inputs, 20_000 // inputs)
+    cell = ELSTM(inputs, 2000)
     for weights in (cell.Z, cell.F):
-        assert weights.std().item() == pytest.approx(inputs**-0.5, rel=0.03)
-    assert ELSTM(5, 20_000).w_f.std().item() == pytest.approx(0.1, rel=0.03)
+        assert weights.std().item() == pytest.approx(inputs**-0.5, rel=0.06)
+    assert cell.w_f.std().item() == pytest.approx(0.1, rel=0.06)
 
 
 def test_forget_biases_spread_up_to_twice_their_mean() -> None:
