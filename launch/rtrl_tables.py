@@ -161,7 +161,7 @@ def _figure(found: Found, task: Task) -> Any:
     plan = TASKS[task]
     of_task = _of_task(found, task)
     rollouts = sorted({key[2] for key, _ in of_task})
-    figure = Figure(figsize=(4.2 * len(rollouts) + 0.6, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(rollouts) + 1.6, 3.2), layout="constrained")
     axes = figure.subplots(1, len(rollouts), sharex=True, sharey=True, squeeze=False)[0]
     colours = {name: f"C{k}" for k, name in enumerate(METHODS) if "forget bias" not in name}
     for axis, rollout in zip(axes, rollouts, strict=True):
@@ -172,7 +172,8 @@ def _figure(found: Found, task: Task) -> Any:
         axis.set(title=f"rollouts of {rollout} steps", xlabel="environment steps, millions")
         axis.grid(color="0.92")
     axes[0].set_ylabel(f"{plan.measure} of an episode")
-    axes[-1].legend(fontsize="x-small")
+    drawn = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(drawn.values()), list(drawn), loc="outside right center", fontsize="small")
     return figure
 
 
