@@ -376,13 +376,15 @@ def _emulator(rom: str) -> Any:
         game = _idle[rom].pop()
     except (KeyError, IndexError):
         game = _insert(rom)
-        _starts.setdefault(rom, Start(game.cloneState(), game.getScreenGrayscale(), game.getScreenRGB()))
+        if rom not in _starts:
+            _starts[rom] = Start(game.cloneState(), game.getScreenGrayscale(), game.getScreenRGB())
     else:
         game.restoreState(_starts[rom].state)
     return game
 
 
 def _insert(rom: str) -> Any:
+    """A new emulator with this cartridge."""
     path = _rom(rom)
     from ale_py import ALEInterface, LoggerMode
 

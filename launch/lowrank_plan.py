@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from neuroctl.config import TrainConfig
-from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.errors import NeuroctlError, refuse_unknown
 from neuroctl.launch import presets
 from neuroctl.launch.study_workers import OnWorkers
 from neuroctl.shift import check_severity
@@ -141,9 +141,7 @@ class Arguments(OnWorkers):
     def __post_init__(self) -> None:
         """Refuse models that do not exist, and the tuning seed."""
         super().__post_init__()
-        for name in self.models:
-            if name not in MODELS:
-                raise UnknownNameError("model", name, MODELS)
+        refuse_unknown("model", self.models, MODELS)
         if TUNING_SEED in self.seeds:
             raise NeuroctlError(f"seed {TUNING_SEED} is for tuning (--tune); choose others")
         for severity in self.severities:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from neuroctl.config import TrainConfig
 from neuroctl.envs.config import NonMatchConfig
-from neuroctl.errors import NeuroctlError, UnknownNameError
+from neuroctl.errors import NeuroctlError, refuse_unknown
 from neuroctl.launch import memory_presets
 from neuroctl.launch.study_workers import OnWorkers
 
@@ -43,8 +43,8 @@ def _nonmatch(delay: int, millions: int) -> TaskPlan:
     """Delays of half of `delay` to `delay` steps, for so many million environment steps."""
 
     def preset() -> TrainConfig:
-        made = memory_presets.rtrl_nonmatch()
-        return replace(made, env=NonMatchConfig(delay=delay), steps=made.steps * millions // 2)
+        steps = millions * memory_presets.MILLION // memory_presets.ROWS
+        return replace(memory_presets.rtrl_nonmatch(), env=NonMatchConfig(delay=delay), steps=steps)
 
     title = f"Delayed non-match to sample, delays of {delay // 2} to {delay} steps, {millions} million steps"
     return TaskPlan(title, preset, "success", 0.9, 0.5)
@@ -116,9 +116,7 @@ class Arguments(OnWorkers):
     def __post_init__(self) -> None:
         """Refuse methods that do not exist and rollouts without a step."""
         super().__post_init__()
-        for name in self.methods:
-            if name not in METHODS:
-                raise UnknownNameError("method", name, METHODS)
+        refuse_unknown("method", self.methods, METHODS)
         if any(length < 1 for length in self.rollouts):
             raise NeuroctlError(f"rollouts are {self.rollouts}; allowed: from 1 step on")
         if set(self.seeds) & set(TUNING_SEEDS):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.launch.plots import legend_beside
 from neuroctl.launch.populations import interval
 from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, Task, learning_rate, method_folder
 from neuroctl.metrics import read_metrics
@@ -24,8 +25,8 @@ within the rollout ("bptt"), or without credit through time ("immediate"); "feed
 trace units see the observation itself; these are linear, and have an encoder of 64 features. All act in 64 environments
 and learn after every rollout. Forget biases are spread over the units between 0 and 4, those of a "forget bias" between
 0 and twice as much as it says. The unit is the training seed: cells hold means over seeds and 95 % bootstrap intervals
-of that mean. "final" is the last tenth of training, "rtrl minus it" the difference to the first line of that rollout
-length on the same seeds; "steps to" is the median number of environment steps after which a fiftieth of training first
+of that mean. "final" is the last tenth of training, "rtrl minus it" the difference to exact gradients with the same
+rollout length and seeds; "steps to" is the median number of environment steps after which a fiftieth of training first
 was above the threshold, ">" where that is more than the budget; "reached" counts seeds. Learning rates were tuned on
 seeds {tuning}, which are in no table but the last, with as many runs for every method; those of non-match on delays of
 up to 20 steps.
@@ -114,7 +115,11 @@ def table(found: Found, task: Task) -> Iterator[str]:
     yield f"Measure: {plan.measure} of an episode; without memory {plan.forgetful:g}, threshold {plan.threshold:g}.\n"
     yield "| method | rollout | learning rate | seeds | final | rtrl minus it | steps to | reached | steps/s |"
     yield "|---|---|---|---|---|---|---|---|---|"
-    exact = {rollout: runs for (_, method, rollout, _), runs in _of_task(found, task) if method == "rtrl"}
+    exact = {
+        rollout: runs
+        for (_, method, rollout, rate), runs in _of_task(found, task)
+        if method == "rtrl" and rate == learning_rate(task, method, rollout)
+    }
     for (_, method, rollout, rate), runs in _of_task(found, task):
         finals = np.array([run.final for run in runs])
         times = [run.steps_to(plan.threshold) for run in runs]
@@ -172,8 +177,7 @@ def _figure(found: Found, task: Task) -> Any:
         axis.set(title=f"rollouts of {rollout} steps", xlabel="environment steps, millions")
         axis.grid(color="0.92")
     axes[0].set_ylabel(f"{plan.measure} of an episode")
-    drawn = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(drawn.values()), list(drawn), loc="outside right center", fontsize="small")
+    legend_beside(figure)
     return figure
 
 

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroctl.config import TrainConfig
-from neuroctl.errors import UnknownNameError
+from neuroctl.errors import refuse_unknown
 from neuroctl.launch import presets
+from neuroctl.launch.plots import legend_beside
 from neuroctl.launch.populations import interval
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.study import evaluate_once, is_trained, record_once, train_once, values_of
@@ -57,9 +58,7 @@ class Arguments(OnWorkers):
     def __post_init__(self) -> None:
         """Refuse games without a scripted player."""
         super().__post_init__()
-        for game in self.games:
-            if game not in PEOPLE:
-                raise UnknownNameError("game", game, PEOPLE)
+        refuse_unknown("game", self.games, PEOPLE)
 
 
 class Cell(NamedTuple):
@@ -180,7 +179,7 @@ def _figure(options: Arguments) -> Any:
     """Loss against gradient steps, a panel for each game: seeds thin, their mean thick."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * len(options.games) + 0.6, 3.2), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(options.games) + 1.2, 3.2), layout="constrained")
     axes = figure.subplots(1, len(options.games), sharey=True, squeeze=False)[0]
     for axis, game in zip(axes, options.games, strict=True):
         for k, cell in enumerate(options.cells):
@@ -194,7 +193,7 @@ def _figure(options: Arguments) -> Any:
         axis.set(title=game, xlabel="gradient steps", yscale="log")
         axis.grid(color="0.92")
     axes[0].set_ylabel("loss")
-    axes[-1].legend(fontsize="x-small")
+    legend_beside(figure)
     return figure
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroctl.errors import UnknownNameError
+from neuroctl.errors import refuse_unknown
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.study import evaluate_once
 from neuroctl.statistics import stratified_bootstrap
@@ -44,9 +44,7 @@ class Arguments:
 
     def __post_init__(self) -> None:
         """Refuse games without a scripted player."""
-        for game in self.games:
-            if game not in PEOPLE:
-                raise UnknownNameError("game", game, PEOPLE)
+        refuse_unknown("game", self.games, PEOPLE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

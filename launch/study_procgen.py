@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from neuroctl.config import TrainConfig
-from neuroctl.errors import UnknownNameError
+from neuroctl.errors import refuse_unknown
 from neuroctl.launch.memory_presets import rtrl_coinrun
 from neuroctl.launch.populations import interval
 from neuroctl.launch.program import parse, run
@@ -56,9 +56,7 @@ class Arguments(OnWorkers):
     def __post_init__(self) -> None:
         """Refuse methods that do not exist."""
         super().__post_init__()
-        for name in self.methods:
-            if name not in METHODS:
-                raise UnknownNameError("method", name, METHODS)
+        refuse_unknown("method", self.methods, METHODS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,14 @@ class NeuroctlError(ValueError):
     """A mistake or damage that the user can mend; programs print it as one line and exit with code 2."""
 
 
+def refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `UnknownNameError` for the first of the names that is not known."""
+    known = set(known)
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+
+
 class UnknownNameError(NeuroctlError):
     """A name that is not registered."""
 
