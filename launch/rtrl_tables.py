@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neuroctl.launch.plots import legend_beside
 from neuroctl.launch.populations import interval
 from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, Task, learning_rate, method_folder
+from neuroctl.launch.rtrl_speed import Speeds, read_speeds
 from neuroctl.metrics import read_metrics
 from neuroctl.run import Run
 from neuroctl.storage import atomic_write
@@ -26,10 +27,12 @@ trace units see the observation itself; these are linear, and have an encoder of
 and learn after every rollout. Forget biases are spread over the units between 0 and 4, those of a "forget bias" between
 0 and twice as much as it says. The unit is the training seed: cells hold means over seeds and 95 % bootstrap intervals
 of that mean. "final" is the last tenth of training, "rtrl minus it" the difference to exact gradients with the same
-rollout length and seeds; "steps to" is the median number of environment steps after which a fiftieth of training first
-was above the threshold, ">" where that is more than the budget; "reached" counts seeds. Learning rates were tuned on
-seeds {tuning}, which are in no table but the last, with as many runs for every method; those of non-match on delays of
-up to 20 steps.
+rollout length and seeds; "steps to" is the median number of environment steps after which a stretch of 40 thousand (of
+the water maze 100 thousand) first was above the threshold, ">" where that is more than the budget; "reached" counts
+seeds. "steps/s" was measured apart from these runs (`--what speed`: one thread, nothing else running, methods in
+alternation); "at equal time" is "final" at the time at which the fastest method with this rollout length is through.
+Learning rates were tuned on seeds {tuning}, which are in no table but the last, with as many runs for every method;
+those of non-match on delays of up to 20 steps.
 
 Machine: {cpu}; torch {torch}.
 """
@@ -42,7 +45,6 @@ class Outcome:
     Attributes:
         steps: environment steps at the end of each stretch, `[K]`.
         values: the task's measure there, `[K]`.
-        time_s: time since the beginning, `[K]`.
         budget: environment steps of the whole run.
         finished: whether they were taken.
         seed: the root seed.
@@ -55,7 +57,6 @@ class Outcome:
         lines = [line for line in written if f"episode/{measure}" in line]
         self.steps = np.array([line["step"] * rows for line in lines], np.float64)
         self.values = np.array([line[f"episode/{measure}"] for line in lines])
-        self.time_s = np.array([line["time_s"] for line in lines])
         self.budget = run.config.steps * rows
         self.seed = run.config.seed
         self.finished = len(lines) > 0 and written[-1]["step"] == run.config.steps
@@ -63,7 +64,12 @@ class Outcome:
     @property
     def final(self) -> float:
         """Mean over the last tenth of training."""
-        return float(self.values[self.steps > 0.9 * self.budget].mean())
+        return self.final_of(1.0)
+
+    def final_of(self, share: float) -> float:
+        """Mean over the last tenth of this share of training."""
+        ends = self.steps / (share * self.budget)
+        return float(self.values[(ends > 0.9) & (ends < 1 + 1e-9)].mean())
 
     def steps_to(self, threshold: float) -> float:
         """Environment steps until the measure first was at a threshold; infinity where it never was."""
@@ -96,11 +102,11 @@ def write_results(options: Arguments) -> str:
     if not held_out and not tuning:
         return "nothing trained yet"
     options.results.mkdir(parents=True, exist_ok=True)
-    here = versions()
+    here, speeds = versions(), read_speeds(options.out)
     lines = [HEAD.format(tuning=" and ".join(map(str, TUNING_SEEDS)), cpu=here["cpu"], torch=here["torch"])]
     for task in TASKS:
         if any(key[0] == task for key in held_out):
-            lines += [*table(held_out, task), "", f"![learning curves](rtrl_{task}.png)", ""]
+            lines += [*table(held_out, task, speeds), "", f"![learning curves](rtrl_{task}.png)", ""]
             _figure(held_out, task).savefig(options.results / f"rtrl_{task}.png", dpi=110)
     if tuning:
         lines += [*tuning_table(tuning), ""]
@@ -108,13 +114,14 @@ def write_results(options: Arguments) -> str:
     return f"results: {options.results / 'rtrl.md'}"
 
 
-def table(found: Found, task: Task) -> Iterator[str]:
-    """The lines of a task's table."""
+def table(found: Found, task: Task, speeds: Speeds) -> Iterator[str]:
+    """The lines of a task's table; what takes the speeds of methods is left out where they were not measured."""
     plan = TASKS[task]
     yield f"## {plan.title}\n"
     yield f"Measure: {plan.measure} of an episode; without memory {plan.forgetful:g}, threshold {plan.threshold:g}.\n"
-    yield "| method | rollout | learning rate | seeds | final | rtrl minus it | steps to | reached | steps/s |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    names = ["method", "rollout", "learning rate", "seeds", "final", "rtrl minus it", "steps to", "reached", "steps/s"]
+    yield f"| {' | '.join(names)} | at equal time |"
+    yield "|---" * (len(names) + 1) + "|"
     exact = {
         rollout: runs
         for (_, method, rollout, rate), runs in _of_task(found, task)
@@ -125,12 +132,20 @@ def table(found: Found, task: Task) -> Iterator[str]:
         times = [run.steps_to(plan.threshold) for run in runs]
         middle = float(np.median(times))
         said = f"{middle / 1e3:.0f} k" if np.isfinite(middle) else f"> {runs[0].budget / 1e3:.0f} k"
-        speed = np.median([run.budget / run.time_s[-1] for run in runs])
         yield (
             f"| {method} | {rollout} | {rate:g} | {len(runs)} | {interval(finals, 3)} | "
             f"{_gain(exact.get(rollout, []), runs) if method != 'rtrl' else ''} | {said} | "
-            f"{np.isfinite(times).sum()} of {len(runs)} | {speed:.0f} |"
+            f"{np.isfinite(times).sum()} of {len(runs)} | {_timed(speeds, (task, method, rollout), runs)} |"
         )
+
+
+def _timed(speeds: Speeds, which: tuple[Task, str, int], runs: Sequence[Outcome]) -> str:
+    """Steps per second, and the final measure at the time at which the fastest with this rollout length is through."""
+    if which not in speeds:
+        return " | "
+    fastest = max(rate for (task, _, rollout), rate in speeds.items() if (task, rollout) == (which[0], which[2]))
+    finals = np.array([run.final_of(speeds[which] / fastest) for run in runs])
+    return f"{speeds[which]:.0f} | {interval(finals, 3)}"
 
 
 def _gain(exact: Sequence[Outcome], runs: Sequence[Outcome]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuroctl.errors import NeuroctlError
-from neuroctl.launch import memory_presets, rtrl_plan
+from neuroctl.launch import memory_presets, rtrl_plan, rtrl_speed
 from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, cells, config, folder, learning_rate
 from neuroctl.launch.rtrl_tables import Outcome, outcomes, table
 from neuroctl.launch.study_rtrl import main
@@ -46,10 +46,7 @@ def outcome(tmp_path: Path, name: str, values: list[float], seed: int = 5) -> Pa
     path = folder(tmp_path, cell)
     Run.create(made, path)
     ends = np.linspace(0, made.steps, len(values) + 1)[1:].astype(int).tolist()
-    lines = [
-        {"step": end, "episode/success": value, "time_s": 2.0 * k + 2}
-        for k, (end, value) in enumerate(zip(ends, values, strict=True))
-    ]
+    lines = [{"step": end, "episode/success": value} for end, value in zip(ends, values, strict=True)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
@@ -68,10 +65,33 @@ def test_runs_that_never_were_above_the_threshold_are_counted(tmp_path: Path) ->
     outcome(tmp_path, "bptt", [0.5] * 10)
     outcome(tmp_path, "rtrl", [0.1] * 10, seed=TUNING_SEEDS[0])
     found = outcomes(tmp_path, tuning=False)
-    rows = {line.split(" | ")[0].strip("| "): line for line in table(found, "nonmatch")}
-    assert "| 0.950 (0.950 to 0.950) |  | 200 k | 1 of 1 | 100000 |" in rows["rtrl"]
+    rows = {line.split(" | ")[0].strip("| "): line for line in table(found, "nonmatch", {})}
+    assert rows["rtrl"].endswith("| 0.950 (0.950 to 0.950) |  | 200 k | 1 of 1 |  |  |")
     assert "| 0.500 (0.500 to 0.500) | 0.450 (0.450 to 0.450) | > 2000 k | 0 of 1 |" in rows["bptt"]
     assert [key[1] for key in outcomes(tmp_path, tuning=True)] == ["rtrl"]
+
+
+def test_slower_methods_are_compared_where_the_fastest_is_through(tmp_path: Path) -> None:
+    outcome(tmp_path, "rtrl", [0.6] * 25 + [0.95] * 25)
+    outcome(tmp_path, "bptt", [0.5] * 49 + [0.7])
+    speeds: Any = {("nonmatch", "rtrl", 5): 50.0, ("nonmatch", "bptt", 5): 100.0, ("nonmatch", "rtrl", 10): 900.0}
+    found = table(outcomes(tmp_path, tuning=False), "nonmatch", speeds)
+    cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[-2:] for line in found}
+    assert cells["rtrl"] == ["50", "0.600 (0.600 to 0.600)"]  # half of its steps
+    assert cells["bptt"] == ["100", "0.540 (0.540 to 0.540)"]  # the last five of fifty, as at the end
+
+
+def test_speeds_are_measured_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rtrl_speed, "UPDATES", 24)
+    monkeypatch.setattr(rtrl_speed, "REPEATS", 1)
+    asked = [f"--out={tmp_path}", f"--results={tmp_path / 'results'}", "--what", "speed", "--methods"]
+    assert main([*asked, "rtrl", "bptt"]) == main([*asked, "immediate"]) == 0
+    assert capsys.readouterr().out.startswith(f"speeds: {tmp_path / 'speeds.json'}")
+    speeds = rtrl_speed.read_speeds(tmp_path)
+    assert set(speeds) == {("nonmatch", method, 5) for method in ("rtrl", "bptt", "immediate")}
+    assert all(rate > 0 for rate in speeds.values())
 
 
 def test_learning_rates_are_those_that_were_tuned(monkeypatch: pytest.MonkeyPatch) -> None:

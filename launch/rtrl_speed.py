@@ -1,0 +1,69 @@
+"""How many steps per second the methods of launch/study_rtrl.py learn from, measured one after the other."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neuroctl.launch.program import shown
+from neuroctl.launch.rtrl_plan import METHODS, Arguments, Cell, Task, config, learning_rate
+from neuroctl.metrics import read_metrics
+from neuroctl.storage import atomic_write, read_json
+
+UPDATES = 600
+"""Of a measurement, in twelve stretches, of which the first two do not count."""
+REPEATS = 3
+Speeds = Mapping[tuple[Task, str, int], float]
+
+
+def measure_speeds(options: Arguments) -> str:
+    """Measure all that is asked for on one thread, in alternation; says where the medians are."""
+    torch.set_num_threads(1)
+    asked = [
+        Cell(task, method, rollout, learning_rate(task, method, rollout), 1)
+        for task in options.tasks
+        for rollout in options.rollouts
+        for method in options.methods
+    ]
+    rates: dict[Cell, list[float]] = {cell: [] for cell in asked}
+    with shown("speeds", REPEATS * len(asked), "measurements") as progress:
+        for _ in range(REPEATS):
+            for cell in asked:
+                rates[cell] += _rates(cell)
+                progress.advance()
+    found = read_speeds(options.out) | {cell[:3]: statistics.median(rate) for cell, rate in rates.items()}
+    options.out.mkdir(parents=True, exist_ok=True)
+    atomic_write(_path(options.out), json.dumps([[*key, rate] for key, rate in found.items()]))
+    return f"speeds: {_path(options.out)}"
+
+
+def read_speeds(out: Path) -> dict[tuple[Task, str, int], float]:
+    """Environment steps per second by task, method and rollout length, of what was measured."""
+    if not _path(out).exists():
+        return {}
+    return {(task, method, rollout): rate for task, method, rollout, rate in read_json(_path(out)) if method in METHODS}
+
+
+def _path(out: Path) -> Path:
+    return out / "speeds.json"
+
+
+def _rates(cell: Cell) -> list[float]:
+    """Of the later stretches of a short training."""
+    from neuroctl import train
+
+    made: Any = config(cell)
+    steps = UPDATES * cell.rollout
+    short = replace(made, steps=steps, log_every=steps // 12, checkpoint_every=steps)
+    with tempfile.TemporaryDirectory() as folder:
+        train(short, out=Path(folder) / "run")
+        lines = [line for line in read_metrics(Path(folder) / "run") if "time_s" in line][1:]
+    pairs = zip(lines, lines[1:], strict=False)
+    return [(b["step"] - a["step"]) * made.num_envs / (b["time_s"] - a["time_s"]) for a, b in pairs]
