@@ -336,6 +336,8 @@ class ActorCriticAgent(RolloutAgent):
         if not self.learning:
             return
         self._rewards.load_state_dict(state["rewards"])
+        if "rows" not in state:
+            raise NeuroctlError("the state is that of an agent that only acted; one that learns on needs its rows too")
         rows = state["rows"]
         self._state, self._entering = (
             map_state(lambda part: part.to(self.device), rows[k]) for k in ("state", "entering")

@@ -19,6 +19,7 @@ CHOICES = {
 }
 PPO_ONLY = {"trace": 0.95, "epochs": 4, "minibatches": 4, "ratio_clip": 0.2}
 """Options of PPO and their values when absent."""
+MAY_BE_ABSENT = (*PPO_ONLY, "anneal_updates")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class ActorCriticConfig(PolicyConfig):
             if getattr(self, name) is not None and self.objective != "ppo":
                 raise NeuroctlError(f"agent.{name} has no effect with objective {self.objective!r}; leave it out")
         for name in ("rollout_length", "epochs", "minibatches", "anneal_updates"):
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not None or name not in MAY_BE_ABSENT:
                 checked_integer(f"agent.{name}", getattr(self, name), 1)
         for name in ("discount", "trace"):
             self._check(name, 0.0, 1.0)
@@ -87,7 +88,7 @@ class ActorCriticConfig(PolicyConfig):
 
     def _check(self, name: str, least: float, most: float = math.inf, above: bool = False) -> None:
         value = getattr(self, name)
-        if value is None:
+        if value is None and name in MAY_BE_ABSENT:
             return
         fits = is_number(value) and math.isfinite(value) and (value > least if above else value >= least)
         if not (fits and value <= most):

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neuroctl.checks import shown
 from neuroctl.errors import NeuroctlError
 
 
@@ -248,6 +249,6 @@ def make_head(space: spaces.Space[object], kind: str | None = None) -> Head:
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating) and kind != "categorical":
         return SquashedHead(space) if kind == "squashed" else GaussianHead(space)
     raise NeuroctlError(
-        f"no {kind or ''} head for actions of {space}; Box has gaussian and squashed, Discrete and MultiDiscrete have "
-        "categorical"
+        f"no {f'{kind} ' if kind else ''}head for actions of {shown(space)}; Box has gaussian and squashed, Discrete "
+        "and MultiDiscrete have categorical"
     )

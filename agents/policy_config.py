@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neuroctl import registry
+from neuroctl.checks import checked_integer
 from neuroctl.config import AgentConfig
 from neuroctl.errors import NeuroctlError, UnknownNameError
 
@@ -58,10 +59,9 @@ class PolicyConfig(AgentConfig):
             if getattr(self, name) not in choices:
                 raise UnknownNameError(f"agent.{name}", str(getattr(self, name)), filter(None, choices))
         self.check_counts("hidden_size", "layers")
+        checked_integer("agent.features", self.features, 0)
         if self.layers > 1 and self.cell in ("ncp", "mlp"):
             raise NeuroctlError(f"agent.layers must be 1 with cell {self.cell!r}, got {self.layers}")
-        if self.features < 0:
-            raise NeuroctlError(f"agent.features must be >= 0, got {self.features}")
         for name in ("hidden_size", "features"):
             if getattr(self, name) > MOST_UNITS:
                 raise NeuroctlError(f"agent.{name} must be <= {MOST_UNITS}, got {getattr(self, name)}")
@@ -97,7 +97,6 @@ class PolicyConfig(AgentConfig):
             raise NeuroctlError(f"agent.sparsity must be in [{least}, 1) with cell {self.cell!r}, got {self.sparsity}")
 
     def check_counts(self, *names: str) -> None:
-        """Refuse counts below 1."""
+        """Refuse counts that are not whole numbers from 1 on."""
         for name in names:
-            if getattr(self, name) < 1:
-                raise NeuroctlError(f"agent.{name} must be >= 1, got {getattr(self, name)}")
+            checked_integer(f"agent.{name}", getattr(self, name), 1)

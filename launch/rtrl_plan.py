@@ -88,9 +88,15 @@ TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
     ("nonmatch", "bptt"): {5: 2e-2, 10: 1e-2, 50: 2e-2},
     ("nonmatch", "immediate"): {5: 5e-3, 10: 5e-3, 50: 2e-2},
     ("nonmatch", "feed-forward"): {5: 2e-3},
+    ("tmaze", "rtrl"): {5: 1e-2, 50: 2e-2},
+    ("tmaze", "rtrl, RTU"): {5: 1e-3},
+    ("tmaze", "bptt"): {5: 2e-3, 50: 2e-2},
+    ("tmaze", "immediate"): {5: 2e-3, 50: 5e-3},
+    ("tmaze", "feed-forward"): {5: 5e-3},
 }
-"""Learning rate that did best on the tuning seeds by rollout length. For other lengths it is that of the nearest, for
-other delays and forget biases the same, and where nothing was tuned that of the preset."""
+"""Learning rate that did best on the tuning seeds by rollout length; of equals, the one with which it learned first.
+For other lengths it is that of the nearest, for other delays and forget biases the same, and where nothing was tuned
+that of the preset."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ def learning_rate(task: Task, method: str, rollout: int) -> float:
 
 
 def tuned_task(task: Task) -> Task:
-    """The one whose learning rates hold for a task: the delay of non-match is not tuned for."""
+    """The one whose learning rates and speeds hold for a task: they are found for one delay of non-match."""
     return "nonmatch" if task.startswith("nonmatch") else task
 
 

@@ -17,7 +17,7 @@ from neuroctl.launch.rtrl_plan import METHODS, Arguments, Cell, Task, config, le
 from neuroctl.metrics import read_metrics
 from neuroctl.storage import atomic_write, read_json
 
-UPDATES = 600
+STEPS = 1800
 """Of a measurement, in twelve stretches, of which the first two do not count."""
 REPEATS = 3
 Speeds = Mapping[tuple[Task, str, int], float]
@@ -60,8 +60,7 @@ def _rates(cell: Cell) -> list[float]:
     from neuroctl import train
 
     made: Any = config(cell)
-    steps = UPDATES * cell.rollout
-    short = replace(made, steps=steps, log_every=steps // 12, checkpoint_every=steps)
+    short = replace(made, steps=STEPS, log_every=STEPS // 12, checkpoint_every=STEPS)
     with tempfile.TemporaryDirectory() as folder:
         train(short, out=Path(folder) / "run")
         lines = [line for line in read_metrics(Path(folder) / "run") if "time_s" in line][1:]

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from neuroctl.launch.plots import legend_beside
 from neuroctl.launch.populations import interval
-from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, Task, learning_rate, method_folder
+from neuroctl.launch.rtrl_plan import (
+    METHODS,
+    TASKS,
+    TUNING_SEEDS,
+    Arguments,
+    Task,
+    learning_rate,
+    method_folder,
+    tuned_task,
+)
 from neuroctl.launch.rtrl_speed import Speeds, read_speeds
 from neuroctl.metrics import read_metrics
 from neuroctl.run import Run
@@ -135,7 +144,7 @@ def table(found: Found, task: Task, speeds: Speeds) -> Iterator[str]:
         yield (
             f"| {method} | {rollout} | {rate:g} | {len(runs)} | {interval(finals, 3)} | "
             f"{_gain(exact.get(rollout, []), runs) if method != 'rtrl' else ''} | {said} | "
-            f"{np.isfinite(times).sum()} of {len(runs)} | {_timed(speeds, (task, method, rollout), runs)} |"
+            f"{np.isfinite(times).sum()} of {len(runs)} | {_timed(speeds, (tuned_task(task), method, rollout), runs)} |"
         )
 
 

@@ -30,6 +30,7 @@ def record_learning(
 ) -> None:
     """Record the one episode of each shard; each begins with what the agent had learned at the end of the last."""
     if not recording.has_learning_state(0):
+        agent.learning = True
         agent.begin(1, shards[0].seed)
         recording.add_learning_state(0, agent.state_dict())
     for number, shard in enumerate(shards):
@@ -54,6 +55,7 @@ def repeat_learning(agent: Agent, episode: Episode, state: dict[str, Any], seed:
         state: its `state_dict` at the start.
         seed: root seed of the agent's streams in that episode.
     """
+    agent.learning = True
     agent.begin(1, seed)
     agent.load_state_dict(state)
     actions = []

@@ -30,7 +30,7 @@ from .run import Run, environment_spaces, make_agent
 from .sharded_rollouts import ShardedRollouts, check_workers, collecting
 from .storage import atomic_write, only_writer
 from .streams import derive_seed
-from .training_checks import checked_agent, existing, load_policy
+from .training_checks import NUM_ENVS, checked_agent, existing, load_policy
 from .vector import can_restore, make_env
 from .workers import WorkerError
 
@@ -38,7 +38,6 @@ EPISODES = 60
 """Demonstrations that are recorded when the configuration does not say."""
 
 EVALUATION_EPISODES = 16
-NUM_ENVS = 16
 DUMPED_UPDATES = 100
 
 MakeProgress = Callable[[str, int, str], AbstractContextManager[Progress]]

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from . import registry
 from .config import DemonstrationsConfig, TrainConfig
-from .contracts import Agent, Spaces
+from .contracts import Agent, RolloutAgent, Spaces
 from .errors import NeuroctlError
 from .recording import Recording
 from .run import Run, environment_spaces, make_agent
 from .sharded_rollouts import check_shards
 from .vector import expert_action, make_env, spaces_of
+
+NUM_ENVS = 16
+"""Rows of an agent that learns in the loop, where none are chosen."""
 
 
 def checked_agent(config: TrainConfig) -> Agent:
@@ -34,7 +37,19 @@ def checked_agent(config: TrainConfig) -> Agent:
     agent = make_agent(config, spaces)
     if offline:
         _check_demonstrations(config, spaces)
+    else:
+        _check_learner(config, agent)
     return agent
+
+
+def _check_learner(config: TrainConfig, agent: Agent) -> None:
+    """Refuse an agent that cannot learn in so many rows, and rollouts that never become full."""
+    agent.learning = True
+    agent.begin(config.num_envs or NUM_ENVS, config.seed)
+    if isinstance(agent, RolloutAgent) and agent.rollout_length > config.steps:
+        raise NeuroctlError(
+            f"agent.rollout_length is {agent.rollout_length}; a run of {config.steps} steps would learn nothing"
+        )
 
 
 def _check_demonstrations(config: TrainConfig, spaces: Spaces) -> None:

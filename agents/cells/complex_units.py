@@ -122,13 +122,16 @@ class ComplexUnits(ElementwiseCell):
     def parameter_gradients(self, effective: dict[str, Tensor]) -> dict[str, Tensor]:
         """From those of lam, scale and W: conj(dL/d state) dc/d(parameter), complex."""
         of_lam, of_scale, of_W = effective["lam"], effective["scale"], effective["W"]
-        names = [name for name, _ in self.named_parameters() if name not in ("W_re", "W_im")]
+        of_W_alone = {"W_re": of_W.real, "W_im": -of_W.imag}
+        names = [name for name, part in self.named_parameters() if part.requires_grad and name not in of_W_alone]
+        if not names:
+            return of_W_alone
         with torch.enable_grad():
             lam = self.eigenvalues()
             surrogate = (of_lam.real * lam.real - of_lam.imag * lam.imag + of_scale.real * self.scale()).sum()
             found = torch.autograd.grad(surrogate, [self.get_parameter(name) for name in names], allow_unused=True)
         others = {name: gradient for name, gradient in zip(names, found, strict=True) if gradient is not None}
-        return {"W_re": of_W.real, "W_im": -of_W.imag, **others}
+        return {**of_W_alone, **others}
 
     def _mapped(self, x: Tensor) -> Tensor:
         return _complex(F.linear(x, torch.cat((self.W_re, self.W_im))))

@@ -91,6 +91,8 @@ class Carrying(GradientRule):
         d_states = tuple(torch.zeros_like(part) if part.grad is None else part.grad for part in self._entering)
         for name, gradient in self.sensitivity.gradients(d_states, self._rows).items():
             parameter = self.cell.get_parameter(name)
+            if not parameter.requires_grad:
+                continue
             parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         self._entering = None
 

@@ -1,6 +1,7 @@
 """The gradient of a loss over a sequence, by any of the rules."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from .rules import RULES, make_rule
 __all__ = ["RULES", "sequence_gradient"]
 
 Loss = Callable[[Tensor, int], Tensor]
+NO_LOSS = "the loss must be a real scalar tensor that depends on the outputs of its chunk"
 
 
 def sequence_gradient(
@@ -51,11 +53,12 @@ def sequence_gradient(
         NonFiniteError: the loss or a gradient is not finite.
     """
     chunk = checked_integer("chunk", chunk, 1)
+    learner = make_rule(rule, cell, 1)  # refuses what is no cell
     cell.check_input(x, first, dims=3)
     learner = make_rule(rule, cell, x.shape[1])
     parameters = dict(cell.named_parameters())
     before = {name: parameter.grad for name, parameter in parameters.items()}
-    state = cell.initial_state(x.shape[1]) if state is None else state
+    state = cell.initial_state(x.shape[1]) if state is None else _checked_state(state, cell, x.shape[1])
     total = 0.0
     try:
         for parameter in parameters.values():
@@ -63,9 +66,12 @@ def sequence_gradient(
         for start in range(0, len(x), chunk):
             part = slice(start, start + chunk)
             y, state = learner.unroll(x[part], state, None if first is None else first[part])
+            seen = _watched(y)
             value = _checked_loss(loss(y, start), start)
             total += value.item()
             value.backward()  # type: ignore[no-untyped-call]
+            if not seen:
+                raise NeuroctlError(NO_LOSS)
             learner.add_carried()
             learner.advance()
         found = {
@@ -81,9 +87,33 @@ def sequence_gradient(
     return total, found
 
 
+def _watched(y: Tensor) -> list[bool]:
+    """Not empty from when a gradient has come to the outputs."""
+    seen: list[bool] = []
+    if not y.requires_grad:  # of a cell whose parameters are all frozen
+        y.requires_grad_()
+    y.register_hook(lambda _: seen.append(True))  # type: ignore[no-untyped-call]
+    return seen
+
+
+def _checked_state(state: State, cell: Cell, batch_size: int) -> State:
+    found, wanted = _form(state), _form(cell.initial_state(batch_size))
+    if found != wanted:
+        raise NeuroctlError(f"state is {found}; expected {wanted}, as of cell.initial_state({batch_size})")
+    return state
+
+
+def _form(state: Any) -> str:
+    if isinstance(state, Tensor):
+        return f"{list(state.shape)} {str(state.dtype).removeprefix('torch.')}"
+    if isinstance(state, (tuple, list)):
+        return f"({', '.join(map(_form, state))})"
+    return f"a {type(state).__name__}"
+
+
 def _checked_loss(value: Tensor, start: int) -> Tensor:
-    if not isinstance(value, Tensor) or value.dim() != 0 or not value.requires_grad:
-        raise NeuroctlError("the loss must be a scalar tensor that depends on the outputs of its chunk")
+    if not isinstance(value, Tensor) or value.dim() != 0 or value.is_complex() or not value.requires_grad:
+        raise NeuroctlError(NO_LOSS)
     if not value.isfinite():
         raise NonFiniteError(f"the loss of the chunk that starts at step {start} is {value.item()}")
     return value

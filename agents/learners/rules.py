@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, UnknownNameError
 
 from ..cells.cell import Cell
@@ -31,10 +32,11 @@ def make_rule(name: str, cell: Cell, batch_size: int, recompute: bool = False) -
     Raises:
         NeuroctlError: an unknown name, a rule that is not defined for this cell, or nothing to recompute.
     """
-    if name not in RULES:
-        raise UnknownNameError("gradient rule", name, RULES)
+    if not isinstance(name, str) or name not in RULES:
+        raise UnknownNameError("gradient rule", str(name), RULES)
     if not isinstance(cell, Cell):
-        raise NeuroctlError(f"a gradient rule takes a cell; got {type(cell).__name__}")
+        raise NeuroctlError(f"a gradient rule takes a cell of ours; got {type(cell).__name__}")
+    checked_integer("batch_size", batch_size, 1)
     try:
         rule = RULES[name](cell, batch_size)
     except NeuroctlError as error:

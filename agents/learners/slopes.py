@@ -105,14 +105,17 @@ def _derivatives(form: LocalForm, of_x: Tensor, of_h: Tensor, states: States) ->
 
 @torch.enable_grad()
 def mapped_gradients(cell: Cell, blocks: list[Tensor]) -> dict[str, Tensor]:
-    """Gradients of the cell's parameters from those of its maps by `Slopes.features`, `[K N, F]` each."""
+    """Gradients of parameters that are not frozen from those of the maps by `Slopes.features`, `[K N, F]` each."""
     weights = cell.local_form().weights
     D, N = weights["input"].shape[1], weights["recurrent"].shape[1]
     of_h = blocks[-1] if len(blocks) > 1 else blocks[0][:, D + 1 :]
     raw = {"input": blocks[0][:, :D], "bias": blocks[0][:, D], "recurrent": of_h[:, :N]}
     if "recurrent_bias" in weights:
         raw["recurrent_bias"] = of_h[:, N]
-    names, parameters = zip(*cell.named_parameters(), strict=True)
-    effective = [weights[name] for name in raw]
-    found = torch.autograd.grad(effective, parameters, list(raw.values()), allow_unused=True)
-    return {name: gradient for name, gradient in zip(names, found, strict=True) if gradient is not None}
+    learned = {name: parameter for name, parameter in cell.named_parameters() if parameter.requires_grad}
+    reached = [name for name in raw if weights[name].requires_grad]
+    effective, given = [weights[name] for name in reached], [raw[name] for name in reached]
+    if not learned or not reached:
+        return {}
+    found = torch.autograd.grad(effective, list(learned.values()), given, allow_unused=True)
+    return {name: gradient for name, gradient in zip(learned, found, strict=True) if gradient is not None}

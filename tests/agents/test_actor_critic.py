@@ -1,6 +1,8 @@
 """The actor-critic: its gradient through all of the past, its bits after a resume, what it refuses."""
 
 import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -8,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+import neuroctl
 from neuroctl.agents.actor_critic import ActorCriticAgent
 from neuroctl.agents.actor_critic_config import ActorCriticConfig
 from neuroctl.agents.return_scale import ReturnScale
 from neuroctl.contracts import Spaces
+from neuroctl.envs.config import NonMatchConfig
 from neuroctl.errors import NeuroctlError, NonFiniteError
+from neuroctl.launch.memory_presets import rtrl_nonmatch
 from neuroctl.loop import ClosedLoop
 from neuroctl.run import tree_hash
 from neuroctl.vector import make_env, spaces_of
@@ -259,9 +264,100 @@ def test_rewards_are_scaled_by_the_deviation_of_returns() -> None:
             np.testing.assert_allclose(found, reward / np.sqrt(np.var(returns) + 1e-8), rtol=1e-10)
 
 
+def test_rewards_of_an_episode_do_not_count_in_the_next() -> None:
+    agent, scale = agent_of(Spaces(BOX, gym.spaces.Discrete(2)), rewards="normalise"), ReturnScale(0.99)
+    rng = np.random.default_rng(0)
+    reward, done = rng.standard_normal((20, 3)), rng.random((20, 3)) < 0.2
+    agent.begin(3, 0)
+    scale.begin(3)
+    wanted = np.stack([scale.scaled(*step) for step in zip(reward, done, strict=True)])
+    np.testing.assert_allclose(agent._shaped(reward, done), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gradient", ["rtrl", "bptt"])
+def test_the_gradient_is_cut_with_all_its_parts(gradient: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = agent_of(Spaces(BOX, gym.spaces.Discrete(4)), gradient=gradient, gradient_clip=1e-3, rollout_length=2)
+    norms: list[float] = []
+    take = agent.optimiser.step
+
+    def measured() -> Any:
+        parts = [p.grad.flatten() for p in agent._parameters if p.grad is not None]
+        norms.append(float(torch.cat(parts).norm()))
+        return take()
+
+    monkeypatch.setattr(agent.optimiser, "step", measured)
+    play(agent, 12)
+    assert norms == pytest.approx([1e-3] * 6, rel=1e-3)
+
+
+def test_the_learning_rate_falls_to_zero() -> None:
+    agent = agent_of(Spaces(BOX, gym.spaces.Discrete(4)), anneal_updates=4, learning_rate=0.1, rollout_length=2)
+    agent.begin(1, 0)
+    rates = []
+    for _ in range(12):
+        agent.act(np.zeros((1, 3), np.float32), np.zeros(1, np.bool_))
+        agent.observe(np.zeros((1, 3), np.float32), np.ones(1), *np.zeros((2, 1), np.bool_), {})
+        if agent.update():
+            rates.append(agent.optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("cell", ["elstm", "gru"])
+def test_frozen_parameters_stay(cell: str) -> None:
+    agent = agent_of(Spaces(BOX, gym.spaces.Discrete(4)), cell=cell, rollout_length=2, learning_rate=1e-2)
+    frozen, *others = agent.policy.cell.parameters()
+    frozen.requires_grad_(False)
+    before = [parameter.clone() for parameter in (frozen, *others)]
+    play(agent, 12)
+    assert [torch.equal(*pair) for pair in zip(before, (frozen, *others), strict=True)] == [True] + [False] * len(
+        others
+    )
+
+
+def test_a_learner_needs_the_state_of_one() -> None:
+    spaces = Spaces(BOX, gym.spaces.Discrete(4))
+    player = ActorCriticAgent(ActorCriticConfig(**SMALL), spaces, seed=0)
+    learner = agent_of(spaces)
+    learner.begin(2, 0)
+    with pytest.raises(NeuroctlError, match="the state is that of an agent that only acted"):
+        learner.load_state_dict(player.state_dict())
+
+
+@pytest.mark.parametrize("objective", [{}, {"objective": "ppo", "minibatches": 1, "rewards": "normalise"}])
+def test_what_is_learned_while_recording_is_repeated(tmp_path: Path, objective: dict[str, Any]) -> None:
+    agent = ActorCriticConfig(cell="elstm", hidden_size=6, features=0, rollout_length=4, **objective)
+    config = replace(rtrl_nonmatch(), env=NonMatchConfig(delay=4), agent=agent, steps=8, num_envs=3, checkpoint_every=8)
+    run = neuroctl.train(config, out=tmp_path / "run")
+    neuroctl.record(run.path, tmp_path / "data", episodes=3, learn=True)
+    result = neuroctl.replay(tmp_path / "data", mode="policy")
+    assert result.ok and result.exact == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 3}, "agent.rollout_length is 4; a run of 3 steps would learn nothing"),
+        ({"agent": ActorCriticConfig(cell="gru", features=0, hidden_size=200)}, "GiB of sensitivities for 400 rows"),
+    ],
+)
+def test_what_cannot_learn_is_refused_before_anything_is_written(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    agent = ActorCriticConfig(cell="elstm", hidden_size=6, features=0, rollout_length=4)
+    config = replace(rtrl_nonmatch(), agent=agent, steps=8, num_envs=400, checkpoint_every=8)
+    with pytest.raises(NeuroctlError, match=message):
+        neuroctl.train(replace(config, **change), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"rollout_length": None}, "agent.rollout_length must be an integer >= 1, got None"),
+        ({"discount": None}, "agent.discount must be >= 0 and <= 1, got None"),
+        ({"initial_std": None}, "agent.initial_std must be > 0 and finite, got None"),
+        ({"features": 2.5}, "agent.features must be an integer >= 0, got 2.5"),
+        ({"layers": 1.5}, "agent.layers must be an integer >= 1, got 1.5"),
         ({"gradient": "rtlr"}, "unknown agent.gradient 'rtlr'; did you mean 'rtrl'"),
         ({"epochs": 3}, "agent.epochs has no effect with objective 'vtrace'"),
         ({"rollout_length": 0}, "agent.rollout_length must be an integer >= 1, got 0"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuroctl.envs.pool_view import FIELD_DEG, PoolRetina, draw_pool, wall_grey
+from neuroctl.envs.pool_view import CUE_RAD, FIELD_DEG, PoolRetina, draw_pool, wall_grey
 from neuroctl.errors import NeuroctlError
 
 POSES = np.array([[0.0, 0.0, 0.0], [0.5, -0.6, 2.0], [-0.93, 0.1, 3.1], [0.2, 0.3, -40.0]])
@@ -32,6 +32,14 @@ def test_every_pixel_sees_what_its_ray_meets(radius_m, cues):
         # Edges of patterns may fall to either side of a pixel's centre.
         assert (np.abs(image - expected) < 1e-6).mean() > 0.95
         assert set(np.unique(np.round(255 * image))) <= {0, 77, 153, 255}
+
+
+def test_the_cue_in_the_west_has_five_stripes():
+    around = np.pi + np.linspace(-0.999, 0.999, 1000) * CUE_RAD
+    greys = wall_grey(around, np.full(1000, 0.5), 4)
+    ends = np.flatnonzero(np.diff(greys)) + 1
+    assert ends == pytest.approx([200, 400, 600, 800], abs=2)
+    assert set(greys) == {0.0, 1.0}
 
 
 def test_smaller_images_are_averages():

@@ -84,7 +84,7 @@ def test_slower_methods_are_compared_where_the_fastest_is_through(tmp_path: Path
 def test_speeds_are_measured_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(rtrl_speed, "UPDATES", 24)
+    monkeypatch.setattr(rtrl_speed, "STEPS", 60)
     monkeypatch.setattr(rtrl_speed, "REPEATS", 1)
     asked = [f"--out={tmp_path}", f"--results={tmp_path / 'results'}", "--what", "speed", "--methods"]
     assert main([*asked, "rtrl", "bptt"]) == main([*asked, "immediate"]) == 0

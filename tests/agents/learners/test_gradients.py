@@ -301,8 +301,19 @@ def test_float32_is_close() -> None:
         ),
         ({"cell": CfC(4, 5, mode="pure", backbone_units=0).double()}, "has this form: mode 'pure'"),
         ({"x": torch.zeros(3, 2, 7, dtype=F64)}, "input has shape"),
-        ({"loss": lambda y, t0: y}, "the loss must be a scalar"),
-        ({"loss": lambda y, t0: 0.0}, "the loss must be a scalar"),
+        ({"loss": lambda y, t0: y}, "the loss must be a real scalar"),
+        ({"loss": lambda y, t0: 0.0}, "the loss must be a real scalar"),
+        ({"loss": lambda y, t0: y.sum() * 1j}, "the loss must be a real scalar"),
+        *(
+            ({"loss": lambda y, t0: torch.ones((), requires_grad=True), "rule": rule}, "depends on the outputs of its")
+            for rule in ("rtrl", "bptt")
+        ),
+        ({"cell": torch.nn.GRU(4, 5)}, "a gradient rule takes a cell of ours; got GRU"),
+        ({"rule": ["rtrl"]}, "unknown gradient rule"),
+        ({"state": np.zeros((2, 5))}, r"state is a ndarray; expected \[2, 5\] float64, as of cell.initial_state\(2\)"),
+        ({"state": torch.zeros(1, 5, dtype=F64), "rule": "snap1"}, r"state is \[1, 5\] float64; expected \[2, 5\]"),
+        ({"state": torch.zeros(2, 5, dtype=torch.int64)}, r"state is \[2, 5\] int64; expected"),
+        ({"state": (torch.zeros(2, 5, dtype=F64),)}, r"state is \(\[2, 5\] float64\); expected"),
     ],
 )
 def test_what_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:
@@ -310,6 +321,23 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], message: str) -
     arguments: dict[str, Any] = {"cell": cell_of(4, 5), "x": x, "loss": loss, **change}
     with pytest.raises(NeuroctlError, match=message):
         sequence_gradient(**arguments)
+
+
+@pytest.mark.parametrize("rule", ["rtrl", "snap1", "bptt", "immediate"])
+@pytest.mark.parametrize("kind", [ELSTM, RTU, GRU])
+def test_frozen_parameters_have_no_gradient_and_the_others_theirs(kind: Any, rule: str) -> None:
+    torch.manual_seed(0)
+    cell = kind(4, 5).double()
+    x, first, _, loss = problem(20, 2, 4, 5, cell.output_size)
+    state = cell.initial_state(2)
+    wanted = sequence_gradient(cell, x, loss, rule, 6, first, state)[1]
+    frozen, *_ = (name for name, _ in cell.named_parameters())
+    cell.get_parameter(frozen).requires_grad_(False)
+    found = sequence_gradient(cell, x, loss, rule, 6, first, state)[1]
+    assert wanted[frozen].abs().max() > 0 == found[frozen].abs().max()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted if name != frozen)
+    cell.requires_grad_(False)
+    assert all(not gradient.any() for gradient in sequence_gradient(cell, x, loss, rule, 6, first, state)[1].values())
 
 
 def test_a_loss_that_is_not_finite_is_refused_and_gradients_stay() -> None:

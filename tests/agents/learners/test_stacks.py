@@ -126,6 +126,7 @@ def test_what_a_stack_carries_is_saved(rule: str) -> None:
 def test_rows_of_a_stack_can_go_one_after_the_other() -> None:
     cell = stack_of("gru below lstm")
     x, first, _, loss = problem(20, 4, 4, 6)
+    first[6, 1] = first[13, 3] = True
     for rule in ("rtrl", "layerwise"):
         wanted = sequence_gradient(cell, x, lambda y, t0: (y**2).sum(), rule, 10, first)[1]
         learner, state = make_rule(rule, cell, 4), cell.initial_state(4)
