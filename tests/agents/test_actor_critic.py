@@ -293,10 +293,10 @@ def test_the_gradient_is_cut_with_all_its_parts(gradient: str, monkeypatch: pyte
 def test_the_learning_rate_falls_to_zero() -> None:
     agent = agent_of(Spaces(BOX, gym.spaces.Discrete(4)), anneal_updates=4, learning_rate=0.1, rollout_length=2)
     agent.begin(1, 0)
-    rates = []
+    rates, no = [], np.zeros(1, np.bool_)
     for _ in range(12):
-        agent.act(np.zeros((1, 3), np.float32), np.zeros(1, np.bool_))
-        agent.observe(np.zeros((1, 3), np.float32), np.ones(1), *np.zeros((2, 1), np.bool_), {})
+        agent.act(np.zeros((1, 3), np.float32), no)
+        agent.observe(np.zeros((1, 3), np.float32), np.ones(1), no, no, {})
         if agent.update():
             rates.append(agent.optimiser.param_groups[0]["lr"])
     assert rates == pytest.approx([0.1, 0.075, 0.05, 0.025, 0.0, 0.0])

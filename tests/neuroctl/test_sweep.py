@@ -199,7 +199,7 @@ def test_a_run_that_is_further_is_evaluated_where_it_was_asked_to_be(tmp_path: P
 
 
 def test_values_that_do_not_fit_together_are_a_failed_trial(tmp_path: Path) -> None:
-    config = dataclasses.replace(toys.actor_critic_preset(), weight_lag=None, steps=4, checkpoint_every=4, log_every=4)
+    config = dataclasses.replace(toys.actor_critic_preset(), weight_lag=None, steps=8, checkpoint_every=4, log_every=4)
     axes = [parse_axis("agent.rollout_length=4,8"), parse_axis("weight_lag=0,None")]
     trials = sweep(config, axes, out=tmp_path, trials=6, sampler="random")
     for trial in trials:
