@@ -20,6 +20,7 @@ CHOICES = {
 PPO_ONLY = {"trace": 0.95, "epochs": 4, "minibatches": 4, "ratio_clip": 0.2}
 """Options of PPO and their values when absent."""
 MAY_BE_ABSENT = (*PPO_ONLY, "anneal_updates")
+"""Numbers that may be None."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from neuroctl.launch.program import shown
 from neuroctl.launch.rtrl_plan import METHODS, Arguments, Cell, Task, config, learning_rate
 from neuroctl.metrics import read_metrics
@@ -24,8 +22,7 @@ Speeds = Mapping[tuple[Task, str, int], float]
 
 
 def measure_speeds(options: Arguments) -> str:
-    """Measure all that is asked for on one thread, in alternation; says where the medians are."""
-    torch.set_num_threads(1)
+    """Measure all that is asked for on the presets' one thread, in alternation; says where the medians are."""
     asked = [
         Cell(task, method, rollout, learning_rate(task, method, rollout), 1)
         for task in options.tasks

@@ -10,7 +10,7 @@ from neuroctl.checks import checked_integer
 from neuroctl.errors import NeuroctlError, NonFiniteError
 
 from ..cells.cell import Cell, State
-from .rules import RULES, make_rule
+from .rules import RULES, make_rule, refuse_other_cells
 
 __all__ = ["RULES", "sequence_gradient"]
 
@@ -53,7 +53,7 @@ def sequence_gradient(
         NonFiniteError: the loss or a gradient is not finite.
     """
     chunk = checked_integer("chunk", chunk, 1)
-    learner = make_rule(rule, cell, 1)  # refuses what is no cell
+    refuse_other_cells(cell)
     cell.check_input(x, first, dims=3)
     learner = make_rule(rule, cell, x.shape[1])
     parameters = dict(cell.named_parameters())

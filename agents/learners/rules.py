@@ -34,8 +34,7 @@ def make_rule(name: str, cell: Cell, batch_size: int, recompute: bool = False) -
     """
     if not isinstance(name, str) or name not in RULES:
         raise UnknownNameError("gradient rule", str(name), RULES)
-    if not isinstance(cell, Cell):
-        raise NeuroctlError(f"a gradient rule takes a cell of ours; got {type(cell).__name__}")
+    refuse_other_cells(cell)
     checked_integer("batch_size", batch_size, 1)
     try:
         rule = RULES[name](cell, batch_size)
@@ -47,6 +46,12 @@ def make_rule(name: str, cell: Cell, batch_size: int, recompute: bool = False) -
     if not isinstance(rule, Carrying):
         raise NeuroctlError(f"gradient rule {name!r} has nothing to recompute: take 'rtrl' or 'snap1'")
     return Recomputed(rule)
+
+
+def refuse_other_cells(cell: Cell) -> None:
+    """Raise `NeuroctlError` for what is no `Cell`."""
+    if not isinstance(cell, Cell):
+        raise NeuroctlError(f"a gradient rule takes a cell of ours; got {type(cell).__name__}")
 
 
 def _fits(name: str, cell: Cell, batch_size: int) -> bool:
