@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroctl.checks import is_number, shown
+from neuroctl.checks import is_number, shown, whole_steps
 from neuroctl.errors import NeuroctlError
 
 from .dynamics import Dynamics
@@ -66,7 +66,7 @@ class WaterMazeVector(MujocoTask):
         last_reward: whether the state has the reward of the last step as a ninth number.
         discrete_actions: three commands (0 forward, 1 left, 2 right) in place of speed and turn rate.
         radius_m: of the pool, from 0.5 to 5 m.
-        rest_s: time on the platform after it was reached, up to 60 s; 0 is none.
+        rest_s: time on the platform after it was reached, up to 60 s in steps of 50 ms; 0 is none.
         expert: `"memory"` searches until it has found the platform in the episode, then swims straight to it;
             `"search"` searches in every trial.
         max_steps: control steps of 50 ms after which an episode is truncated.
@@ -241,9 +241,11 @@ def _never(batch: Batch) -> NDArray[np.bool_]:
 
 
 def _rest_steps(rest_s: Any) -> int:
-    if not (is_number(rest_s) and 0 <= rest_s <= LONGEST_REST_S):
-        raise NeuroctlError(f"rest_s is {shown(rest_s)}; allowed: seconds from 0 to {LONGEST_REST_S:g}")
-    return round(rest_s / CONTROL_DT_S)
+    steps = whole_steps(rest_s, CONTROL_DT_S) if is_number(rest_s) and 0 <= rest_s <= LONGEST_REST_S else None
+    if steps is None:
+        allowed = f"seconds from 0 to {LONGEST_REST_S:g} in steps of {CONTROL_DT_S:g}"
+        raise NeuroctlError(f"rest_s is {shown(rest_s)}; allowed: {allowed}")
+    return steps
 
 
 def _check_senses(observation: str, retina: PoolRetina, last_reward: bool) -> None:

@@ -62,7 +62,7 @@ def record_on_workers(
     checked_integer("workers", workers, 0)
     missing = list(zip(shards, missing_rows(recording, shards), strict=True))
     todo = [(shard, wanted) for shard, wanted in missing if any(number is not None for number in wanted)]
-    progress.advance(sum(shard.count for shard, _ in missing) - sum(shard.count for shard, _ in todo))
+    progress.skip(sum(shard.count for shard, _ in missing) - sum(shard.count for shard, _ in todo))
     with crew(min(workers, max(len(todo), 1)), _record, ray_address) as players:
         assert isinstance(players, Workers)
         neural = recording.info.neural

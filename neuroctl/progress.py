@@ -19,11 +19,17 @@ class Progress(Protocol):
     def advance(self, amount: int = 1, note: str = "") -> None:
         """`amount` more units are done; `note` is shown beside."""
 
+    def skip(self, amount: int) -> None:
+        """`amount` units were done by earlier work that this one goes on from."""
+
 
 class NoProgress:
     """Says nothing."""
 
     def advance(self, amount: int = 1, note: str = "") -> None:
+        """Ignore it."""
+
+    def skip(self, amount: int) -> None:
         """Ignore it."""
 
 
@@ -38,7 +44,7 @@ class ShownProgress:
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self._label, self._total, self._unit = label, total, unit
-        self._done = 0
+        self._done = self._skipped = 0
         self._bar = _bar() if sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
@@ -65,9 +71,16 @@ class ShownProgress:
             self._last = time.monotonic()
             self._line(note)
 
+    def skip(self, amount: int) -> None:
+        """`amount` units were done earlier: they count as done, not for the rate."""
+        self._skipped += amount
+        self._done += amount
+        if self._bar is not None:
+            self._bar.update(self._task, advance=amount)
+
     def _line(self, note: str) -> None:
         elapsed = max(time.monotonic() - self._start, 1e-9)
-        rate = self._done / elapsed
+        rate = (self._done - self._skipped) / elapsed
         left = (self._total - self._done) / rate if rate > 0 else float("inf")
         text = f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left {note}"
         sys.stderr.write(text.rstrip() + "\n")

@@ -405,9 +405,11 @@ def _record_shards(
     agent: Agent, env: Vector, recording: Recording, shards: Sequence[Shard], progress: Progress
 ) -> None:
     for shard, wanted in zip(shards, missing_rows(recording, shards), strict=True):
-        if any(n is not None for n in wanted):
-            recorder = Recorder(recording, wanted, shard.seeds, neural=recording.info.neural)
-            ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)
+        if all(n is None for n in wanted):
+            progress.skip(shard.count)
+            continue
+        recorder = Recorder(recording, wanted, shard.seeds, neural=recording.info.neural)
+        ClosedLoop(env, agent, [recorder]).run_episodes(shard.seeds, shard.seed)
         progress.advance(shard.count)
 
 

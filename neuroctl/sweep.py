@@ -287,7 +287,7 @@ def _is_locked(path: Path) -> bool:
         return True
 
 
-class _Beating:
+class _Beating(NoProgress):
     """Progress is a sign of life."""
 
     def __init__(self, beat: Beat) -> None:

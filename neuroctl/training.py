@@ -257,7 +257,7 @@ class _Trainer:
 
     def _run(self, start: int) -> None:
         with self.progress("training", self.config.steps, "steps") as progress, _interrupts() as interrupted:
-            progress.advance(start)
+            progress.skip(start)
             step = start
             while step < self.last:
                 self._collect(step)

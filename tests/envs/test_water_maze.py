@@ -276,6 +276,7 @@ def test_the_expert_with_memory_does_not_know_the_platform_before_it_was_there()
         ({"radius_m": np.ones(2)}, "radius_m is array"),
         ({"rest_s": -1}, "rest_s is -1; allowed: seconds from 0 to 60"),
         ({"rest_s": float("inf")}, "rest_s is inf; allowed"),
+        ({"rest_s": 0.01}, "rest_s is 0.01; allowed: seconds from 0 to 60 in steps of 0.05"),
         ({"rest_s": "1"}, "rest_s is '1'; allowed"),
         ({"expert": "spiral"}, "unknown expert 'spiral'; allowed: 'memory', 'search'"),
         ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),

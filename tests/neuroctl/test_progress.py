@@ -35,6 +35,17 @@ def test_without_a_terminal_long_work_tells_a_line_now_and_then_with_rate_and_ti
     assert len(lines) == 3
 
 
+def test_what_was_done_earlier_counts_as_done_and_not_for_the_rate(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("neuroctl.progress.time.monotonic", lambda: now[0])
+    with ShownProgress("training", 100, "steps") as shown:
+        shown.skip(40)
+        for _ in range(21):
+            now[0] += 0.5
+            shown.advance()
+    assert capsys.readouterr().err.splitlines()[0] == "training: 61/100 steps, 2.0/s, 20 s left"
+
+
 def test_work_that_fails_does_not_claim_an_end(capsys):
     with pytest.raises(RuntimeError), ShownProgress("training", 4, "steps") as shown:
         shown.advance()
@@ -55,7 +66,7 @@ def test_a_bar_may_appear_inside_another_as_when_a_round_of_dagger_is_recorded(m
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with ShownProgress("training", 4, "steps") as outer:
-        outer.advance(2)
+        outer.skip(2)
         with ShownProgress("recording", 3, "episodes") as inner:
             inner.advance(3)
         outer.advance(2)
@@ -64,4 +75,5 @@ def test_a_bar_may_appear_inside_another_as_when_a_round_of_dagger_is_recorded(m
 
 def test_a_library_call_shows_nothing(capsys):
     NoProgress().advance(3, "note")
+    NoProgress().skip(3)
     assert capsys.readouterr() == ("", "")

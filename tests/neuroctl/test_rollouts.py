@@ -152,6 +152,8 @@ def test_progress_counts_every_episode_also_those_already_recorded(tmp_path: Pat
         def advance(self, amount: int = 1, note: str = "") -> None:
             self.total += amount
 
+        skip = advance
+
     for episodes in (3, 10):
         count = Count()
         record("zero", tmp_path, episodes=episodes, env_id=POINT, width=4, progress=count)
