@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from neuroctl import registry
 from neuroctl.contracts import Spaces
 from neuroctl.errors import NeuroctlError
 from neuroctl.interventions import Intervention
-from neuroctl.policy import Policy, State
+from neuroctl.policy import Policy, State, reset_state
 from neuroctl.streams import derive_seed
 
 from .cells import ELSTM, GRU, LRU, LSTM, LTC, RNN, RTU, Cell, CfC, FeedForward, Stacked, wired
@@ -75,6 +76,14 @@ class CellPolicy(Policy):
         """One step; see `Policy.step`."""
         y, state = self.cell.step(self.encoder(obs), state, first)
         return self.readout(y), state
+
+    def components(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, Tensor]:
+        """The cell's maps of the features and of its units; see `Policy.components`."""
+        weights = self.cell.local_form().weights
+        states = reset_state(state, self.initial_state(len(first)), first)
+        h = states if isinstance(states, Tensor) else states[0]
+        of_x = F.linear(self.encoder(obs), weights["input"], weights["bias"])
+        return of_x, F.linear(h, weights["recurrent"], weights.get("recurrent_bias"))
 
     def intervene(self, intervention: Intervention) -> None:
         """Silence and drive units of the cell, which are called `units`, for acting from now on.

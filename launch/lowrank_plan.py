@@ -135,8 +135,8 @@ class Arguments(OnWorkers):
     """Episodes of an evaluation under a shift; without one there are four times as many."""
     tune: bool = False
     """Every learning rate on the tuning seed instead, without shifts."""
-    what: Literal["all", "table"] = "all"
-    """Train and evaluate, or only write the tables from the cache."""
+    what: Literal["all", "dynamics", "table"] = "all"
+    """Train and evaluate; measure the dynamics of what is trained; or only write the tables from the cache."""
 
     def __post_init__(self) -> None:
         """Refuse models that do not exist, and the tuning seed."""

@@ -93,6 +93,11 @@ TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
     ("tmaze", "bptt"): {5: 2e-3, 50: 2e-2},
     ("tmaze", "immediate"): {5: 2e-3, 50: 5e-3},
     ("tmaze", "feed-forward"): {5: 5e-3},
+    ("nparity", "rtrl"): {5: 1e-2},
+    ("nparity", "rtrl, RTU"): {5: 2e-3},
+    ("nparity", "bptt"): {5: 1e-2},
+    ("nparity", "immediate"): {5: 2e-2},
+    ("nparity", "feed-forward"): {5: 2e-2},
 }
 """Learning rate that did best on the tuning seeds by rollout length; of equals, the one with which it learned first.
 For other lengths it is that of the nearest, for other delays and forget biases the same, and where nothing was tuned

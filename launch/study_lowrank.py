@@ -3,7 +3,8 @@
 `python launch/study_lowrank.py` trains what is missing, tests it under every shift and severity and writes
 `docs/results/lowrank.*` from what there is; what was not run says so. Everything is kept in `--out`, so it can be
 stopped and started, and `--workers 4` does so many policies side by side. The
-unit is the training seed. `--tune` trains with every learning rate on the tuning seed instead.
+unit is the training seed. `--tune` trains with every learning rate on the tuning seed instead; `--what dynamics` then
+measures spectra, exponents and dimensions of the policies, for `docs/results/lowrank_dynamics.*`.
 
 The question is that of Tumma et al. 2023 (arXiv 2310.03915), of which we know the abstract and its reviews; tasks,
 shifts, constants and controls are our own.
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from neuroctl.launch.lowrank_dynamics import measure_dynamics, write_dynamics
 from neuroctl.launch.lowrank_plan import (
     CLEAN,
     DENSE,
@@ -43,6 +45,9 @@ REFERENCES = ("expert", "zero")
 def main(argv: Sequence[str] | None = None) -> int:
     """Fill the cache, then write the tables."""
     options = parse(Arguments, argv, "launch/study_lowrank.py")
+    if options.what == "dynamics":
+        sys.stdout.write(f"{measure_dynamics(options)}\n")
+        return 0
     if options.what == "all":
         work = list(policies(options))
         left = [  # all are checked before any runs
@@ -54,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shared = {demonstrations(options, policy): policy for policy in left}
         do_each(options, list(shared.values()), _share)
         do_each(options, work, _fill)
-    sys.stdout.write(f"{write_results(options)}\n")
+    sys.stdout.write(f"{write_results(options)}\n{write_dynamics(options)}\n")
     return 0
 
 

@@ -84,6 +84,32 @@ def states_along(policy: Policy, obs: Any, first: ArrayLike | None = None) -> Fl
     return _array(torch.stack(kept))
 
 
+def components_along(policy: Policy, obs: Any, first: ArrayLike | None = None) -> tuple[Floats, Floats]:
+    """What drives the recurrent units along a sequence of observations: the part from outside, and their own.
+
+    Args:
+        policy: whose; see `Policy.components`.
+        obs: `[T, B, ...]`, or a dict of such arrays.
+        first: `[T, B]`, where an episode begins; by default with the first step alone.
+
+    Returns:
+        `[T, B, K]` each.
+
+    Raises:
+        NeuroctlError: no step, shapes that do not fit, or a policy in which the two do not come apart.
+    """
+    begins, outside, own = _begins(obs, first), [], []
+    state = policy.initial_state(begins.shape[1])
+    with torch.no_grad():
+        for t in range(len(begins)):
+            given = _inputs(policy, obs, begins, t, state)
+            parts = policy.components(*given)
+            outside.append(parts[0])
+            own.append(parts[1])
+            _, state = policy.step(*given)
+    return _array(torch.stack(outside)), _array(torch.stack(own))
+
+
 def jacobians(policy: Policy, obs: Any, first: ArrayLike | None = None) -> Floats:
     """How each state depends on the one before, d state[t] / d state[t - 1], along a sequence of observations.
 

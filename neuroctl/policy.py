@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .contracts import map_observation
+from .errors import NeuroctlError
 
 State = Any
 """A tensor or a plain nested tuple, list or dict of tensors, batch first."""
@@ -50,6 +51,19 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def step(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, State]:
         """One step: observations `[B, ...]`, `first [B]` -> output `[B, O]` and the next state."""
+
+    def components(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, Tensor]:
+        """What drives the recurrent units in a step: the part that comes from outside, and from them, `[B, K]` each.
+
+        Args:
+            obs: observations `[B, ...]`.
+            state: the last state.
+            first: `[B]` bool; where true, the state is reset before it is used.
+
+        Raises:
+            NeuroctlError: the two do not come apart in this policy.
+        """
+        raise NeuroctlError(f"the {type(self).__name__} does not tell what comes from outside from what recurs")
 
     def unroll(self, obs: Any, state: State, first: Tensor) -> tuple[Tensor, State]:
         """A sequence: observations `[T, B, ...]`, `first [T, B]` -> outputs `[T, B, O]` and the last state.

@@ -81,8 +81,8 @@ class ShownProgress:
     def _line(self, note: str) -> None:
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rate = (self._done - self._skipped) / elapsed
-        left = (self._total - self._done) / rate if rate > 0 else float("inf")
-        text = f"{self._label}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left {note}"
+        pace = f", {rate:.1f}/s, {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
+        text = f"{self._label}: {self._done}/{self._total} {self._unit}{pace} {note}"
         sys.stderr.write(text.rstrip() + "\n")
         sys.stderr.flush()
 

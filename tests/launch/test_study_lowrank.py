@@ -3,16 +3,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from neuroctl import registry
+from neuroctl.agents.cells import RNN
 from neuroctl.agents.connectivity import LowRankSparse
+from neuroctl.agents.encoders import Unencoded
+from neuroctl.agents.heads import make_head
+from neuroctl.agents.policies import CellPolicy
 from neuroctl.analysis import spectral_radius
 from neuroctl.envs.config import ArmReachConfig, AtariConfig, GymnasiumTaskConfig, LaneFollowConfig
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch import lowrank_plan as plan
 from neuroctl.launch import presets
+from neuroctl.launch.lowrank_dynamics import BURN_IN, LAGS, dynamics
 from neuroctl.launch.lowrank_plan import (
     DENSE,
     LOW_RANK,
@@ -41,13 +48,12 @@ def test_a_policy_is_trained_and_tested_once_and_written(tmp_path: Path, monkeyp
         few = replace(made.demonstrations, episodes=2, shifts=())
         return replace(made, demonstrations=few, steps=2, checkpoint_every=2)
 
-    lane = TASKS["lane"]._replace(preset=short, env={"blackout_s": 0.6, "max_steps": 40}, shifts=("gain", "contrast"))
+    lane = TASKS["lane"]._replace(preset=short, env={"blackout_s": 0.6, "max_steps": 80}, shifts=("gain", "contrast"))
     monkeypatch.setitem(TASKS, "lane", lane)
     asked = [f"--out={tmp_path / 'cache'}", f"--results={tmp_path / 'results'}", "--tasks", "lane", "--seeds", "1"]
     asked += ["--severities", "3", "--episodes", "1", "--models", LOW_RANK, PRIVILEGED]
     assert main(asked) == 0
-    found = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json")}
-    ours = [path for path in found if path.parent.name.startswith("cfc-r4-s0.5")]
+    ours = [path for path in (tmp_path / "cache").rglob("*.json") if path.parent.name.startswith("cfc-r4-s0.5")]
     assert {"clean-e4.json", "gain-3-e1.json", "contrast-3-e1.json"} <= {path.name for path in ours}
     text = (tmp_path / "results/lowrank.md").read_text()
     assert "| cfc r64 s0 | not run |" in text
@@ -55,6 +61,15 @@ def test_a_policy_is_trained_and_tested_once_and_written(tmp_path: Path, monkeyp
     assert list(numbers[LOW_RANK]["1"]) == ["clean", "gain:3", "contrast:3"]
     assert list(numbers[PRIVILEGED]["1"]) == ["clean"]
     assert (tmp_path / "results/lowrank.png").stat().st_size > 5000
+    assert not (tmp_path / "results/lowrank_dynamics.md").exists()
+    assert main([*asked, "--what", "dynamics"]) == 0
+    page = (tmp_path / "results/lowrank_dynamics.md").read_text()
+    assert page.count(f"| {LOW_RANK} | 1 | ") == 2 and f"| {PRIVILEGED}" not in page and "nan" not in page
+    measured = json.loads((tmp_path / "cache/dynamics/lane/cfc-r4-s0.5-lr1-s1.json").read_text())
+    assert len(measured["loss"]) == 6 and measured["loss"][5] != measured["loss"][0] and min(measured["loss"]) > 0
+    assert 0 < measured["change"] < 0.1  # two steps
+    assert (tmp_path / "results/lowrank_dynamics.png").stat().st_size > 5000
+    found = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json")}
     assert main(asked) == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json")} == found
 
@@ -83,6 +98,23 @@ def test_policies_of_a_seed_share_an_encoder_where_the_task_says_so(
     for seed in (1, 2):
         assert hashes[f"cfc-r4-s0.5-lr1-s{seed}"] == hashes[f"lstm-r64-s0-lr1-s{seed}"] == hashes[f"encoder-s{seed}"]
     assert hashes["encoder-s1"] != hashes["encoder-s2"]
+
+
+def test_dynamics_of_a_plain_network_at_rest_are_those_of_its_matrix() -> None:
+    torch.manual_seed(0)
+    box = gym.spaces.Box(-1, 1, (2,))
+    cell: Any = RNN(3, 6)
+    policy = CellPolicy(Unencoded(3), cell, make_head(box)).double()
+    matrix = 0.9 * np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    with torch.no_grad():
+        cell.bias.zero_()
+        cell.recurrent.dense.copy_(torch.tensor(matrix))
+    found = dynamics(policy, {"h": matrix}, np.zeros((BURN_IN + 60, 2, 3)), 0.5)
+    assert [found[name] for name in ("radius", "norm", "jacobian_radius", "jacobian_norm")] == pytest.approx(4 * [0.9])
+    assert found["exponents"] == pytest.approx(6 * [np.log(0.9) / 0.5])
+    assert found["gradient"] == pytest.approx([0.9**lag for lag in LAGS])
+    assert found["dimensions"] == {"state": 0.0, "outside": 0.0, "own": 0.0}
+    assert np.allclose(np.hypot(*np.array(found["eigenvalues"]).T), 0.9)
 
 
 def write(options: Arguments, task: plan.Task, model: str, returns: dict[int, tuple[float, float]]) -> None:

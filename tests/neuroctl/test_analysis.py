@@ -13,6 +13,7 @@ from neuroctl.agents.encoders import Unencoded
 from neuroctl.agents.heads import make_head
 from neuroctl.agents.policies import CellPolicy
 from neuroctl.analysis import (
+    components_along,
     effective_rank,
     eigenvalues,
     gradient_by_lag,
@@ -169,3 +170,30 @@ def test_participation_ratio_counts_dimensions() -> None:
 def test_what_does_not_fit_is_refused(call: Any, message: str) -> None:
     with pytest.raises((NeuroctlError, NonFiniteError), match=message):
         call()
+
+
+@pytest.mark.parametrize("make", [CfC, RNN, LSTM, GRU])
+def test_the_parts_of_what_drives_units_are_the_maps_of_inputs_and_of_the_last_units(make: Any) -> None:
+    policy = cell_policy(lambda d, h: make(d, h, backbone_units=0) if make is CfC else make(d, h))
+    obs = RNG.standard_normal((6, 2, 3))
+    first = np.zeros((6, 2), np.bool_)
+    first[0], first[3, 1] = True, True
+    outside, own = components_along(policy, obs, first)
+    weights = {name: value.detach().numpy() for name, value in policy.cell.local_form().weights.items()}
+    assert np.allclose(outside, obs @ weights["input"].T + weights["bias"], rtol=1e-12, atol=0)
+    units = states_along(policy, obs, first)[..., :5]
+    before = np.concatenate((np.zeros((1, 2, 5)), units[:-1])) * ~first[..., None]
+    expected = before @ weights["recurrent"].T + weights.get("recurrent_bias", 0.0)
+    assert np.allclose(own, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_of_a_plain_network_the_next_units_are_tanh_of_both_parts_together() -> None:
+    policy = cell_policy(RNN)
+    obs = RNG.standard_normal((6, 2, 3))
+    outside, own = components_along(policy, obs)
+    assert np.allclose(np.tanh(outside + own), states_along(policy, obs), rtol=1e-12, atol=0)
+
+
+def test_a_policy_whose_parts_do_not_come_apart_says_so() -> None:
+    with pytest.raises(NeuroctlError, match="the Linear does not tell what comes from outside from what recurs"):
+        components_along(Linear(WEIGHT), np.zeros((2, 1, 4)))

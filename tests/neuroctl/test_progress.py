@@ -46,6 +46,12 @@ def test_what_was_done_earlier_counts_as_done_and_not_for_the_rate(capsys, monke
     assert capsys.readouterr().err.splitlines()[0] == "training: 61/100 steps, 2.0/s, 20 s left"
 
 
+def test_work_that_was_done_earlier_as_a_whole_has_no_rate(capsys):
+    with ShownProgress("recording", 4, "episodes") as shown:
+        shown.skip(4)
+    assert capsys.readouterr().err == "recording: 4/4 episodes\n"
+
+
 def test_work_that_fails_does_not_claim_an_end(capsys):
     with pytest.raises(RuntimeError), ShownProgress("training", 4, "steps") as shown:
         shown.advance()
