@@ -22,6 +22,7 @@ Task = Literal[
     "nonmatch-200",
     "tmaze",
     "nparity",
+    "nparity-long",
     "watermaze",
 ]
 
@@ -50,6 +51,10 @@ def _nonmatch(delay: int, millions: int) -> TaskPlan:
     return TaskPlan(title, preset, "success", 0.9, 0.5)
 
 
+def _parity_long() -> TrainConfig:
+    return replace(memory_presets.rtrl_nparity(), steps=5 * memory_presets.MILLION // memory_presets.ROWS)
+
+
 TASKS: dict[Task, TaskPlan] = {
     "nonmatch": _nonmatch(20, 2),
     "nonmatch-long": _nonmatch(20, 5),
@@ -57,7 +62,8 @@ TASKS: dict[Task, TaskPlan] = {
     "nonmatch-50": _nonmatch(50, 5),
     "nonmatch-200": _nonmatch(200, 10),
     "tmaze": TaskPlan("T-maze, 50 cells", memory_presets.rtrl_tmaze, "success", 0.9, 0.5),
-    "nparity": TaskPlan("Parity of 8 bits", memory_presets.rtrl_nparity, "success", 0.9, 0.5),
+    "nparity": TaskPlan("Parity of 8 bits, 2 million steps", memory_presets.rtrl_nparity, "success", 0.9, 0.5),
+    "nparity-long": TaskPlan("Parity of 8 bits, 5 million steps", _parity_long, "success", 0.9, 0.5),
     "watermaze": TaskPlan("Water maze, state", memory_presets.rtrl_watermaze, "return", 6.0, 2.6),
 }
 CFC = {"cell": "cfc", "rank": 8, "sparsity": 0.5, "hidden_size": 32, "forget_bias": None, "memory_steps": 20}
@@ -164,8 +170,9 @@ def learning_rate(task: Task, method: str, rollout: int) -> float:
 
 
 def tuned_task(task: Task) -> Task:
-    """The one whose learning rates and speeds hold for a task: they are found for one delay of non-match."""
-    return "nonmatch" if task.startswith("nonmatch") else task
+    """The one whose learning rates and speeds hold for a task: they are found for one delay, and one duration."""
+    found: dict[Task, Task] = {"nparity-long": "nparity"}
+    return "nonmatch" if task.startswith("nonmatch") else found.get(task, task)
 
 
 def config(cell: Cell) -> TrainConfig:

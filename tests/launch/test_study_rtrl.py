@@ -95,10 +95,11 @@ def test_speeds_are_measured_and_kept(
 
 
 def test_learning_rates_are_those_that_were_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
-    tuned: Any = {("nonmatch", "bptt"): {5: 0.1, 50: 0.2}}
+    tuned: Any = {("nonmatch", "bptt"): {5: 0.1, 50: 0.2}, ("nparity", "bptt"): {5: 0.3}}
     monkeypatch.setattr(rtrl_plan, "TUNED", tuned)
     assert [learning_rate("nonmatch", "bptt", length) for length in (5, 10, 50)] == [0.1, 0.1, 0.2]
     assert learning_rate("nonmatch-200", "bptt, forget bias 1", 5) == 0.1
+    assert learning_rate("nparity-long", "bptt", 5) == 0.3
     assert learning_rate("nonmatch", "rtrl", 5) == learning_rate("tmaze", "bptt", 5) == 2e-3  # of the presets
 
 
