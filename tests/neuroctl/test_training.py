@@ -271,6 +271,9 @@ class StopAt:
             if self.left <= 0:
                 self.action()
 
+    def skip(self, amount):
+        self.advance(amount)
+
 
 def interrupt():
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a background job of a shell
