@@ -103,6 +103,14 @@ def test_learning_rates_are_those_that_were_tuned(monkeypatch: pytest.MonkeyPatc
     assert learning_rate("nonmatch", "rtrl", 5) == learning_rate("tmaze", "bptt", 5) == 2e-3  # of the presets
 
 
+@pytest.mark.parametrize(("task", "rates"), [("nparity", 5), ("nonmatch", 4), ("watermaze", 3)])
+def test_every_method_is_tuned_by_as_many_runs(task: rtrl_plan.Task, rates: int) -> None:
+    asked = list(cells(Arguments(tasks=(task,), methods=("rtrl", "immediate"), tune=True)))
+    assert len(set(asked)) == len(asked) == 2 * rates * len(rtrl_plan.TUNING_SEEDS)
+    tried = [{(cell.learning_rate, cell.seed) for cell in asked if cell.method == m} for m in ("rtrl", "immediate")]
+    assert tried[0] == tried[1]
+
+
 def test_delays_and_forget_biases_are_those_that_are_named() -> None:
     options = Arguments(tasks=("nonmatch-50",), methods=("bptt, forget bias 1", "bptt"), seeds=(1,))
     low, usual = (config(cell) for cell in cells(options))
