@@ -28,12 +28,12 @@ from neuroctl.analysis import (
     states_along,
     weight_change,
 )
+from neuroctl.launch.lowrank_figure import LAGS, NOISE, dynamics_figure
 from neuroctl.launch.lowrank_plan import (
     DENSE,
     MODELS,
     TASKS,
     TUNED,
-    UNITS,
     Arguments,
     Policy,
     Task,
@@ -59,11 +59,6 @@ STEPS = 100
 """Of each episode, for the Jacobians."""
 BURN_IN = 20
 """Steps that do not count for exponents and dimensions."""
-LAGS = (1, 2, 5, 10, 20, 50)
-NOISE = (0, 1, 2, 3, 4, 5)
-"""Severities of `gaussian-noise` on what the policy sees of the expert's episodes."""
-SHOWN = tuple(f"{cell} {form}" for cell in ("cfc", "rnn", "gru", "lstm") for form in (f"r{UNITS} s0", "r4 s0.5"))
-"""Models in the figure: of each cell the dense one, and the one of low rank."""
 HEAD = """# Dynamics of low-rank sparse policies
 
 Made by `python launch/study_lowrank.py --what dynamics` from the policies of [the study](lowrank.md). All see the same
@@ -168,13 +163,15 @@ def dynamics(policy: Any, weights: Mapping[str, NDArray[Any]], obs: NDArray[Any]
     """
     jacobian = jacobians(policy, obs)[BURN_IN:]
     outside, own = components_along(policy, obs)
+    moduli = np.sort(np.abs(np.linalg.eigvals(jacobian)), axis=-1)[..., ::-1].mean(axis=(0, 1))
     clouds = {"state": states_along(policy, obs), "outside": outside, "own": own}
     spectra = np.array([eigenvalues(weight) for weight in weights.values()]).ravel()
     return {
         "radius": float(np.mean([spectral_radius(weight) for weight in weights.values()])),
         "norm": float(np.mean([spectral_norm(weight) for weight in weights.values()])),
         "eigenvalues": [[float(value.real), float(value.imag)] for value in spectra],
-        "jacobian_radius": float(np.abs(np.linalg.eigvals(jacobian)).max(axis=-1).mean()),
+        "jacobian_radius": float(moduli[0]),
+        "jacobian_moduli": moduli.tolist(),
         "jacobian_norm": float(np.linalg.norm(jacobian, 2, axis=(2, 3)).mean()),
         "exponents": _finite(lyapunov_exponents(jacobian, control_dt_s).mean(axis=0)),
         "gradient": gradient_by_lag(jacobian, LAGS).mean(axis=1).tolist(),
@@ -221,7 +218,9 @@ def write_dynamics(options: Arguments) -> str:
         lines += [*_table({str(severity): partial(_loss_under, severity) for severity in NOISE}, found), ""]
     options.results.mkdir(parents=True, exist_ok=True)
     atomic_write(options.results / "lowrank_dynamics.md", "\n".join(lines))
-    _figure(measured).savefig(options.results / "lowrank_dynamics.png", dpi=90)
+    dynamics_figure({TASKS[task].title.partition(",")[0]: found for task, found in measured.items()}).savefig(
+        options.results / "lowrank_dynamics.png", dpi=90
+    )
     return f"results: {options.results / 'lowrank_dynamics.md'}"
 
 
@@ -247,42 +246,3 @@ def _table(columns: Mapping[str, Callable[[Found], float]], found: Mapping[str, 
 
 def _loss_under(severity: int, found: Found) -> float:
     return float(found["loss"][NOISE.index(severity)])
-
-
-def _figure(measured: Mapping[Task, Mapping[str, Sequence[Found]]]) -> Any:
-    """A row for each task: eigenvalues of one seed, exponents, gradients by lag, dimensions and loss under noise."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(21, 4 * len(measured)), layout="constrained")
-    rows: Any = figure.subplots(len(measured), 5, squeeze=False)
-    for row, (task, found) in zip(rows, measured.items(), strict=True):
-        shown = {model: found[model] for model in SHOWN if model in found}
-        for place, (model, ones) in enumerate(shown.items()):
-            look = {"color": f"C{SHOWN.index(model) // 2}", "ls": "--" if SHOWN.index(model) % 2 else "-"}
-            values = np.array(ones[0]["after"]["eigenvalues"])
-            row[0].plot(*values.T, ".", ms=3, color=look["color"], alpha=0.8 if look["ls"] == "-" else 0.3)
-            length = min(len(one["after"]["exponents"]) for one in ones)
-            row[1].plot(np.mean([one["after"]["exponents"][:length] for one in ones], axis=0), label=model, **look)
-            row[2].loglog(LAGS, np.mean([one["after"]["gradient"] for one in ones], axis=0), **look)
-            sizes = [
-                np.mean([one["after"]["dimensions"][name] for one in ones]) for name in ("state", "outside", "own")
-            ]
-            row[3].bar(
-                np.arange(3) + place / (len(shown) + 1),
-                sizes,
-                1 / (len(shown) + 1),
-                color=look["color"],
-                alpha=1 if look["ls"] == "-" else 0.4,
-            )
-            row[4].plot(NOISE, np.mean([one["loss"] for one in ones], axis=0), **look)
-        row[0].set(title=TASKS[task].title.partition(",")[0], xlabel="eigenvalues of one seed", aspect="equal")
-        row[1].set(xlabel="Lyapunov exponent, its number", ylabel="1/s")
-        row[2].set(xlabel="steps", ylabel="gradient that is left")
-        row[3].set(
-            ylabel="dimension", xticks=np.arange(3) + 0.4, xticklabels=("state", "from outside", "from the units")
-        )
-        row[4].set(xlabel="severity of noise", ylabel="loss")
-        row[1].legend(fontsize=7)
-        for axis in row:
-            axis.grid(color="0.92")
-    return figure

@@ -19,7 +19,8 @@ from neuroctl.envs.config import ArmReachConfig, AtariConfig, GymnasiumTaskConfi
 from neuroctl.errors import NeuroctlError
 from neuroctl.launch import lowrank_plan as plan
 from neuroctl.launch import presets
-from neuroctl.launch.lowrank_dynamics import BURN_IN, LAGS, dynamics
+from neuroctl.launch.lowrank_dynamics import BURN_IN, dynamics
+from neuroctl.launch.lowrank_figure import LAGS
 from neuroctl.launch.lowrank_plan import (
     DENSE,
     LOW_RANK,
