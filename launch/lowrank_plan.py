@@ -29,6 +29,8 @@ class TaskPlan(NamedTuple):
     """Options with which the environment shows its state; None where it shows it anyway, or never."""
     shared_encoder: bool = False
     """Whether the policies of a seed see through the encoder of one that was trained before them, `ENCODER`."""
+    models: tuple[str, ...] | None = None
+    """Which are compared; None is all."""
 
 
 TASKS: dict[Task, TaskPlan] = {
@@ -66,6 +68,7 @@ TASKS: dict[Task, TaskPlan] = {
         ("gaussian-noise", "brightness", "contrast", "pixel-dropout", "occlusion", "frame-drop", "observation-delay"),
         None,
         shared_encoder=True,
+        models=("cfc r64 s0", "cfc r4 s0.5", "lstm r64 s0", "lstm r4 s0.5", "mlp", "mlp, 4 frames"),
     ),
 }
 UNITS = 64
@@ -171,8 +174,9 @@ def policies(options: Arguments) -> Iterator[Policy]:
 
 
 def has(task: Task, model: str) -> bool:
-    """Whether the model makes sense in the task."""
-    return model != PRIVILEGED or TASKS[task].privileged is not None
+    """Whether the model is compared in the task; one that sees the state is only where that can be shown."""
+    chosen = TASKS[task].models
+    return (chosen is None or model in chosen) and (model != PRIVILEGED or TASKS[task].privileged is not None)
 
 
 def encoder_of(policy: Policy) -> Policy | None:

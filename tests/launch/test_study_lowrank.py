@@ -211,7 +211,8 @@ def test_tuning_lists_every_learning_rate(tmp_path: Path) -> None:
 def test_all_models_are_experiments_and_all_shifts_fit() -> None:
     asked = Arguments(seeds=(5,))
     seen = [config(policy) for policy in policies(asked)]
-    assert len(seen) == 4 * len(MODELS) - 2  # an arm's state is shown anyway, that of a game never
+    assert len(seen) == 3 * len(MODELS) - 1 + 6  # an arm's state is shown anyway; on the game, few are compared
+    assert {RECURRENT, STACKED, *plan.PRIMARY} <= set(TASKS["breakout"].models or ()) <= set(MODELS)
     for task in TASKS:
         agents = [made.agent for policy, made in zip(policies(asked), seen, strict=True) if policy.task == task]
         alike = [(a, b) for a in range(len(agents)) for b in range(a) if agents[a] == agents[b]]
