@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -25,7 +24,6 @@ from neuroctl.launch.populations import difference, interval
 from neuroctl.launch.program import parse, run
 from neuroctl.launch.study import evaluate_once, train_or_go_on
 from neuroctl.launch.study_workers import OnWorkers, do_each
-from neuroctl.metrics import read_metrics
 from neuroctl.storage import atomic_write, read_json
 from neuroctl.versions import versions
 
@@ -118,13 +116,11 @@ def _theirs(options: Arguments, task: Task, seed: int) -> None:
         seed=seed,
     )
     sys.stderr.write(f"{path}: {updates} rollouts\n")
-    start = time.perf_counter()
     model.learn(total)
-    seconds = time.perf_counter() - start
     world = make_vec_env(TASKS[task].gymnasium_id, 1, seed=10_000 + seed)
     returns, _ = evaluate_policy(model, world, n_eval_episodes=EPISODES, return_episode_rewards=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps({"return_mean": float(np.mean(returns)), "steps_per_s": total / seconds}))
+    atomic_write(path, json.dumps({"return_mean": float(np.mean(returns))}))
 
 
 # -- the table -------------------------------------------------------------------------------------------------
@@ -136,11 +132,12 @@ rate, discount, epochs and size of minibatches, taken from the presets `ppo-cart
 Ours has one network of two layers of 64 units for policy and critic and standardises observations; the peer has two
 networks of two layers and does not. A cell holds the mean over seeds and its 95 % bootstrap interval; every policy
 played {episodes} episodes without exploration. Five seeds are few: exploratory.
+How fast PPO is: [benchmarks](benchmarks.md).
 
 Machine: {cpu}; torch {torch}.
 
-| task | steps | seeds | neuroctl | Stable-Baselines3 | difference | neuroctl, steps/s | Stable-Baselines3, steps/s |
-|---|---|---|---|---|---|---|---|"""
+| task | steps | seeds | neuroctl | Stable-Baselines3 | difference |
+|---|---|---|---|---|---|"""
 
 
 def _write(options: Arguments) -> str:
@@ -165,11 +162,8 @@ def _row(options: Arguments, task: Task) -> Iterator[str]:
     )
     config = TASKS[task].preset()
     total = config.steps * (config.num_envs or 1)
-    runs = [read_metrics(_path(options, task, "neuroctl", seed).with_suffix("")) for seed in there]
-    speed = np.median([total / lines[-1]["time_s"] for lines in runs])
-    peer = np.median([read_json(_path(options, task, "sb3", seed))["steps_per_s"] for seed in there])
     cells = f"{interval(ours, 1)} | {interval(theirs, 1)} | {difference(ours, theirs, 1)}"
-    yield f"| {task} | {total} | {len(there)} | {cells} | {speed:.0f} | {peer:.0f} |"
+    yield f"| {task} | {total} | {len(there)} | {cells} |"
 
 
 if __name__ == "__main__":

@@ -29,6 +29,5 @@ def test_both_are_trained_once_and_compared(
     ours, theirs, both = (float(cell.split()[0]) for cell in cells[3:6])
     assert -1700 < ours < -100 and -1700 < theirs < -100
     assert both == pytest.approx(ours - theirs, abs=0.16)
-    assert all(float(cell) > 10 for cell in cells[6:])
     assert main(asked) == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.json")} == kept
