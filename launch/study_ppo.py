@@ -132,7 +132,7 @@ rate, discount, epochs and size of minibatches, taken from the presets `ppo-cart
 Ours has one network of two layers of 64 units for policy and critic and standardises observations; the peer has two
 networks of two layers and does not. A cell holds the mean over seeds and its 95 % bootstrap interval; every policy
 played {episodes} episodes without exploration. Five seeds are few: exploratory.
-How fast PPO is: [benchmarks](benchmarks.md).
+How fast PPO on an LSTM is: [benchmarks](benchmarks.md).
 
 Machine: {cpu}; torch {torch}.
 
