@@ -24,7 +24,6 @@ from neuroctl.analysis import (
     lyapunov_exponents,
     participation_ratio,
     spectral_norm,
-    spectral_radius,
     states_along,
     weight_change,
 )
@@ -33,7 +32,6 @@ from neuroctl.launch.lowrank_plan import (
     DENSE,
     MODELS,
     TASKS,
-    TUNED,
     Arguments,
     Policy,
     Task,
@@ -42,6 +40,7 @@ from neuroctl.launch.lowrank_plan import (
     folder,
     label,
     policies,
+    published,
 )
 from neuroctl.launch.populations import interval
 from neuroctl.launch.study import is_trained, record_once
@@ -165,11 +164,11 @@ def dynamics(policy: Any, weights: Mapping[str, NDArray[Any]], obs: NDArray[Any]
     outside, own = components_along(policy, obs)
     moduli = np.sort(np.abs(np.linalg.eigvals(jacobian)), axis=-1)[..., ::-1].mean(axis=(0, 1))
     clouds = {"state": states_along(policy, obs), "outside": outside, "own": own}
-    spectra = np.array([eigenvalues(weight) for weight in weights.values()]).ravel()
+    spectra = np.array([eigenvalues(weight) for weight in weights.values()])
     return {
-        "radius": float(np.mean([spectral_radius(weight) for weight in weights.values()])),
+        "radius": float(np.abs(spectra[:, 0]).mean()),
         "norm": float(np.mean([spectral_norm(weight) for weight in weights.values()])),
-        "eigenvalues": [[float(value.real), float(value.imag)] for value in spectra],
+        "eigenvalues": [[float(value.real), float(value.imag)] for value in spectra.ravel()],
         "jacobian_radius": float(moduli[0]),
         "jacobian_moduli": moduli.tolist(),
         "jacobian_norm": float(np.linalg.norm(jacobian, 2, axis=(2, 3)).mean()),
@@ -228,8 +227,7 @@ def _of_models(options: Arguments, task: Task) -> dict[str, list[Found]]:
     """What was measured of the seeds of each model, of those with any."""
     found: dict[str, list[Found]] = {}
     for model in MODELS:
-        factor = TUNED.get((task, model), 1.0)
-        paths = [_path(options, Policy(task, model, factor, seed)) for seed in options.seeds]
+        paths = [_path(options, published(task, model, seed)) for seed in options.seeds]
         there = [read_json(path) for path in paths if path.exists()]
         if there:
             found[model] = there

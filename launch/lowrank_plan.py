@@ -169,8 +169,15 @@ def policies(options: Arguments) -> Iterator[Policy]:
     seeds = (TUNING_SEED,) if options.tune else options.seeds
     for seed, task, model in product(seeds, options.tasks, options.models):
         if has(task, model):
-            factors = RATE_FACTORS if options.tune else (TUNED.get((task, model), 1.0),)
-            yield from (Policy(task, model, factor, seed) for factor in factors)
+            if options.tune:
+                yield from (Policy(task, model, factor, seed) for factor in RATE_FACTORS)
+            else:
+                yield published(task, model, seed)
+
+
+def published(task: Task, model: str, seed: int) -> Policy:
+    """One with the learning rate that was tuned."""
+    return Policy(task, model, TUNED.get((task, model), 1.0), seed)
 
 
 def has(task: Task, model: str) -> bool:

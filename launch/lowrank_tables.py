@@ -30,6 +30,7 @@ from neuroctl.launch.lowrank_plan import (
     evaluation,
     has,
     label,
+    published,
 )
 from neuroctl.launch.populations import interval
 from neuroctl.robustness_matrix import mean_interval
@@ -110,7 +111,7 @@ def _scores(options: Arguments, task: Task, model: str) -> Scores:
     zero, expert = (_reference(options, task, who) or 0.0 for who in ("zero", "expert"))
     found: Scores = {}
     for seed in options.seeds:
-        name = label(Policy(task, model, TUNED.get((task, model), 1.0), seed))
+        name = label(published(task, model, seed))
         paths = {c: evaluation(options, task, name, c) for c in conditions(options, task, model)}
         if all(path.exists() for path in paths.values()):
             returns = {c: float(read_json(path)["return_mean"]) for c, path in paths.items()}
