@@ -20,6 +20,7 @@ Task = Literal[
     "nonmatch-10",
     "nonmatch-50",
     "nonmatch-200",
+    "nonmatch-cfc",
     "tmaze",
     "nparity",
     "nparity-long",
@@ -61,6 +62,9 @@ TASKS: dict[Task, TaskPlan] = {
     "nonmatch-10": _nonmatch(10, 2),
     "nonmatch-50": _nonmatch(50, 5),
     "nonmatch-200": _nonmatch(200, 10),
+    "nonmatch-cfc": _nonmatch(20, 2)._replace(
+        title="A low-rank sparse CfC on delays of 10 to 20 steps, 2 million steps"
+    ),
     "tmaze": TaskPlan("T-maze, 50 cells", memory_presets.rtrl_tmaze, "success", 0.9, 0.5),
     "nparity": TaskPlan("Parity of 8 bits, 2 million steps", memory_presets.rtrl_nparity, "success", 0.9, 0.5),
     "nparity-long": TaskPlan("Parity of 8 bits, 5 million steps", _parity_long, "success", 0.9, 0.5),
@@ -169,6 +173,11 @@ def learning_rate(task: Task, method: str, rollout: int) -> float:
     if tuned is None:
         return float(preset.agent.learning_rate)
     return tuned[min(tuned, key=lambda length: abs(length - rollout))]
+
+
+def machine_of(versions: Mapping[str, str]) -> str:
+    """What decides how fast something is, of what `versions` says."""
+    return f"{versions['cpu']}; torch {versions['torch']}"
 
 
 def tuned_task(task: Task) -> Task:

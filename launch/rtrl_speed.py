@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from neuroctl.launch.program import shown
-from neuroctl.launch.rtrl_plan import METHODS, Arguments, Cell, Task, config, learning_rate
+from neuroctl.launch.rtrl_plan import METHODS, Arguments, Cell, Task, config, learning_rate, machine_of
 from neuroctl.metrics import read_metrics
 from neuroctl.storage import atomic_write, read_json
+from neuroctl.versions import versions
 
 STEPS = 1800
 """Of a measurement, in twelve stretches, of which the first two do not count."""
@@ -35,21 +36,30 @@ def measure_speeds(options: Arguments) -> str:
             for cell in asked:
                 rates[cell] += _rates(cell)
                 progress.advance()
-    found = read_speeds(options.out) | {cell[:3]: statistics.median(rate) for cell, rate in rates.items()}
-    options.out.mkdir(parents=True, exist_ok=True)
-    atomic_write(_path(options.out), json.dumps([[*key, rate] for key, rate in found.items()]))
-    return f"speeds: {_path(options.out)}"
+    here = machine_of(versions())
+    measured = {cell[:3] for cell in rates}
+    others = [entry for entry in _entries(options.results) if entry[4] == here or entry[0] not in options.tasks]
+    entries = [entry for entry in others if tuple(entry[:3]) not in measured]
+    entries += [[*cell[:3], round(statistics.median(rate)), here] for cell, rate in rates.items()]
+    options.results.mkdir(parents=True, exist_ok=True)
+    path = _path(options.results)
+    atomic_write(path, "[\n" + ",\n".join(map(json.dumps, sorted(entries))) + "\n]\n")
+    return f"speeds: {path}"
 
 
-def read_speeds(out: Path) -> dict[tuple[Task, str, int], float]:
-    """Environment steps per second by task, method and rollout length, of what was measured."""
-    if not _path(out).exists():
-        return {}
-    return {(task, method, rollout): rate for task, method, rollout, rate in read_json(_path(out)) if method in METHODS}
+def read_speeds(results: Path) -> dict[tuple[Task, str, int], float]:
+    """Environment steps per second by task, method and rollout length, of what was measured; on one machine a task."""
+    return {(task, method, rollout): rate for task, method, rollout, rate, _ in _entries(results)}
 
 
-def _path(out: Path) -> Path:
-    return out / "speeds.json"
+def _entries(results: Path) -> list[list[Any]]:
+    path = _path(results)
+    found = read_json(path) if path.exists() else []
+    return [entry for entry in found if entry[1] in METHODS]
+
+
+def _path(results: Path) -> Path:
+    return results / "rtrl_speeds.json"
 
 
 def _rates(cell: Cell) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,12 @@ from numpy.typing import NDArray
 
 from neuroctl.launch.plots import legend_beside
 from neuroctl.launch.populations import interval
-from neuroctl.launch.rtrl_plan import (
-    METHODS,
-    TASKS,
-    TUNING_SEEDS,
-    Arguments,
-    Task,
-    learning_rate,
-    method_folder,
-    tuned_task,
-)
+from neuroctl.launch.rtrl_outcomes import Found, Outcome, Setting, cached, keep, kept, of_seeds
+from neuroctl.launch.rtrl_plan import METHODS, TASKS, TUNING_SEEDS, Arguments, Task, learning_rate, tuned_task
 from neuroctl.launch.rtrl_speed import Speeds, read_speeds
-from neuroctl.metrics import read_metrics
-from neuroctl.run import Run
 from neuroctl.storage import atomic_write
-from neuroctl.versions import versions
 
-HEAD = """# Exact, truncated and immediate gradients on memory tasks
+HEAD = f"""# Exact, truncated and immediate gradients on memory tasks
 
 Made by `python launch/study_rtrl.py`. An actor-critic (V-trace) whose recurrent cell learns by exact real-time
 recurrent learning ("rtrl", of an element-wise LSTM, recurrent trace units or a low-rank sparse CfC), by backpropagation
@@ -39,111 +27,65 @@ of that mean. "final" is the last tenth of training, "rtrl minus it" the differe
 rollout length and seeds; "steps to" is the median number of environment steps after which a stretch of 40 thousand (of
 the water maze 100 thousand) first was above the threshold, ">" where that is more than the budget; "reached" counts
 seeds. "steps/s" was measured apart from these runs (`--what speed`: one thread, nothing else running, methods in
-alternation); "at equal time" is "final" at the time at which the fastest method with this rollout length is through.
-Learning rates were tuned on seeds {tuning}, which are in no table but the last, with as many runs for every method;
-those of non-match on delays of up to 20 steps.
-
-Machine: {cpu}; torch {torch}.
+alternation; rtrl_speeds.json says on which machine); "at equal time" is "final" at the time at which the fastest method
+with this rollout length is through. Learning rates were tuned on seeds {" and ".join(map(str, TUNING_SEEDS))}, which
+are only in the tables of learning rates, with as many runs for every method; those of non-match on delays of up to 20
+steps, those of parity for 2 million steps. A `.json` beside a page, which the newer ones have, holds all of its runs.
 """
-Found = dict[tuple[Task, str, int, float], list["Outcome"]]
-
-
-class Outcome:
-    """What a run came to.
-
-    Attributes:
-        steps: environment steps at the end of each stretch, `[K]`.
-        values: the task's measure there, `[K]`.
-        budget: environment steps of the whole run.
-        finished: whether they were taken.
-        seed: the root seed.
-    """
-
-    def __init__(self, path: Path, measure: str) -> None:
-        run = Run(path)
-        rows = run.config.num_envs or 1
-        written = read_metrics(path)
-        lines = [line for line in written if f"episode/{measure}" in line]
-        self.steps = np.array([line["step"] * rows for line in lines], np.float64)
-        self.values = np.array([line[f"episode/{measure}"] for line in lines])
-        self.budget = run.config.steps * rows
-        self.seed = run.config.seed
-        self.finished = len(lines) > 0 and written[-1]["step"] == run.config.steps
-
-    @property
-    def final(self) -> float:
-        """Mean over the last tenth of training."""
-        return self.final_of(1.0)
-
-    def final_of(self, share: float) -> float:
-        """Mean over the last tenth of this share of training."""
-        ends = self.steps / (share * self.budget)
-        return float(self.values[(ends > 0.9) & (ends < 1 + 1e-9)].mean())
-
-    def steps_to(self, threshold: float) -> float:
-        """Environment steps until the measure first was at a threshold; infinity where it never was."""
-        there = np.flatnonzero(self.values >= threshold)
-        return float(self.steps[there[0]]) if len(there) else np.inf
-
-
-def outcomes(out: Path, tuning: bool) -> Found:
-    """Finished runs in a cache by task, method, rollout length and learning rate; of tuning seeds, or of all others."""
-    found: Found = {}
-    methods = {method_folder(name): name for name in METHODS}
-    for task, plan in TASKS.items():
-        for path in sorted(out.glob(f"{task}/*/config.json")):
-            config: Any = Run(path.parent).config
-            outcome = Outcome(path.parent, plan.measure)
-            if (config.seed in TUNING_SEEDS) == tuning and outcome.finished:
-                key = (
-                    task,
-                    methods[path.parent.name.rpartition("-M")[0]],
-                    config.agent.rollout_length,
-                    config.agent.learning_rate,
-                )
-                found.setdefault(key, []).append(outcome)
-    return found
 
 
 def write_results(options: Arguments) -> str:
-    """Write the tables and figures; says where they are."""
-    held_out, tuning = outcomes(options.out, False), outcomes(options.out, True)
-    if not held_out and not tuning:
-        return "nothing trained yet"
+    """Add the runs in the cache to those that were published, and write pages and figures; says where they are."""
     options.results.mkdir(parents=True, exist_ok=True)
-    here, speeds = versions(), read_speeds(options.out)
-    lines = [HEAD.format(tuning=" and ".join(map(str, TUNING_SEEDS)), cpu=here["cpu"], torch=here["torch"])]
+    speeds = read_speeds(options.results)
     for task in TASKS:
-        if any(key[0] == task for key in held_out):
-            lines += [*table(held_out, task, speeds), "", f"![learning curves](rtrl_{task}.png)", ""]
-            _figure(held_out, task).savefig(options.results / f"rtrl_{task}.png", dpi=110)
-    if tuning:
-        lines += [*tuning_table(tuning), ""]
-    atomic_write(options.results / "rtrl.md", "\n".join(lines))
+        path = options.results / f"rtrl_{task}.json"
+        new = {(run.setting, run.seed): run for run in cached(options.out, task)}
+        runs = list(({(run.setting, run.seed): run for run in kept(path)} | new).values())
+        if runs:
+            keep(path, runs)
+            atomic_write(path.with_suffix(".md"), "\n".join([*page(task, runs, speeds), ""]))
+            held_out = of_seeds(runs, tuning=False)
+            if held_out:
+                _figure(held_out, task).savefig(path.with_suffix(".png"), dpi=110)
+    written = [task for task in TASKS if (options.results / f"rtrl_{task}.md").exists()]
+    if not written:
+        return "nothing trained yet"
+    links = [f"- [{TASKS[task].title}](rtrl_{task}.md)" for task in written]
+    atomic_write(options.results / "rtrl.md", "\n".join([HEAD, *links, ""]))
     return f"results: {options.results / 'rtrl.md'}"
+
+
+def page(task: Task, runs: Sequence[Outcome], speeds: Speeds) -> Iterator[str]:
+    """The lines of a task's page."""
+    yield f"# {TASKS[task].title}\n"
+    yield "What is compared, and what the columns say: [rtrl.md](rtrl.md).\n"
+    yield f"Machine: {' and '.join(sorted({run.machine for run in runs}))}.\n"
+    held_out, tuning = of_seeds(runs, False), of_seeds(runs, True)
+    if held_out:
+        yield from table(held_out, task, speeds)
+        yield f"\n![learning curves](rtrl_{task}.png)"
+    if tuning:
+        yield from tuning_table(tuning)
 
 
 def table(found: Found, task: Task, speeds: Speeds) -> Iterator[str]:
     """The lines of a task's table; what takes the speeds of methods is left out where they were not measured."""
     plan = TASKS[task]
-    yield f"## {plan.title}\n"
     yield f"Measure: {plan.measure} of an episode; without memory {plan.forgetful:g}, threshold {plan.threshold:g}.\n"
     names = ["method", "rollout", "learning rate", "seeds", "final", "rtrl minus it", "steps to", "reached", "steps/s"]
     yield f"| {' | '.join(names)} | at equal time |"
     yield "|---" * (len(names) + 1) + "|"
-    exact = {
-        rollout: runs
-        for (_, method, rollout, rate), runs in _of_task(found, task)
-        if method == "rtrl" and rate == learning_rate(task, method, rollout)
-    }
-    for (_, method, rollout, rate), runs in _of_task(found, task):
+    for (method, rollout, rate), runs in found.items():
+        exact = "rtrl, CfC" if method.endswith("CfC") else "rtrl"
+        against = found.get(Setting(exact, rollout, learning_rate(task, exact, rollout)), [])
         finals = np.array([run.final for run in runs])
         times = [run.steps_to(plan.threshold) for run in runs]
         middle = float(np.median(times))
         said = f"{middle / 1e3:.0f} k" if np.isfinite(middle) else f"> {runs[0].budget / 1e3:.0f} k"
         yield (
             f"| {method} | {rollout} | {rate:g} | {len(runs)} | {interval(finals, 3)} | "
-            f"{_gain(exact.get(rollout, []), runs) if method != 'rtrl' else ''} | {said} | "
+            f"{_gain(against, runs) if method != exact else ''} | {said} | "
             f"{np.isfinite(times).sum()} of {len(runs)} | {_timed(speeds, (tuned_task(task), method, rollout), runs)} |"
         )
 
@@ -166,21 +108,13 @@ def _gain(exact: Sequence[Outcome], runs: Sequence[Outcome]) -> str:
 
 def tuning_table(found: Found) -> Iterator[str]:
     """Final measure of every learning rate on the tuning seeds."""
-    yield "## Learning rates on the tuning seeds\n"
-    yield "| task | method | rollout | learning rate | seeds | final, mean | each |"
-    yield "|---|---|---|---|---|---|---|"
-    for task in TASKS:
-        for (_, method, rollout, rate), runs in _of_task(found, task):
-            finals = [run.final for run in runs]
-            each = " ".join(f"{value:.3f}" for value in finals)
-            yield f"| {task} | {method} | {rollout} | {rate:g} | {len(runs)} | {np.mean(finals):.3f} | {each} |"
-
-
-def _of_task(found: Found, task: Task) -> list[tuple[tuple[Task, str, int, float], list[Outcome]]]:
-    """Those of a task, by rollout length, then in the order of the methods."""
-    order = {name: k for k, name in enumerate(METHODS)}
-    chosen = [(key, runs) for key, runs in found.items() if key[0] == task]
-    return sorted(chosen, key=lambda item: (item[0][2], order[item[0][1]], item[0][3]))
+    yield "\n## Learning rates on the tuning seeds\n"
+    yield "| method | rollout | learning rate | seeds | final, mean | each |"
+    yield "|---|---|---|---|---|---|"
+    for (method, rollout, rate), runs in found.items():
+        finals = [run.final for run in runs]
+        each = " ".join(f"{value:.3f}" for value in finals)
+        yield f"| {method} | {rollout} | {rate:g} | {len(runs)} | {np.mean(finals):.3f} | {each} |"
 
 
 def _figure(found: Found, task: Task) -> Any:
@@ -188,13 +122,12 @@ def _figure(found: Found, task: Task) -> Any:
     from matplotlib.figure import Figure
 
     plan = TASKS[task]
-    of_task = _of_task(found, task)
-    rollouts = sorted({key[2] for key, _ in of_task})
+    rollouts = sorted({setting.rollout for setting in found})
     figure = Figure(figsize=(4.2 * len(rollouts) + 1.6, 3.2), layout="constrained")
     axes = figure.subplots(1, len(rollouts), sharex=True, sharey=True, squeeze=False)[0]
     colours = {name: f"C{k}" for k, name in enumerate(METHODS) if "forget bias" not in name}
     for axis, rollout in zip(axes, rollouts, strict=True):
-        for (_, method, length, rate), runs in of_task:
+        for (method, length, rate), runs in found.items():
             if length == rollout and method in colours and rate == learning_rate(task, method, rollout):
                 _draw(axis, runs, method, colours[method])
         axis.axhline(plan.threshold, color="0.4", ls="--", lw=0.8)
