@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroctl.errors import NeuroctlError
 from neuroctl.launch.lowrank_plan import (
     CLEAN,
     ENTRY,
@@ -53,7 +55,7 @@ masks, weights and demonstrations; intervals are 95 % bootstrap intervals of the
 rN is the rank, sX the sparsity of the recurrent weights of 64 units; "small gain" begins with the spectral radius of
 `cfc r4 s0.5`, "large gain" with the norm of the dense one.
 
-Machine: {cpu}; torch {torch}, mujoco {mujoco}.
+Machine: {machines}.
 """
 TUNED_RATES = (
     " but for the learning rate, which was chosen from {factors} times the preset's for every model on seed {seed}"
@@ -64,35 +66,57 @@ SEEDS_OF_HEADLINE, LEAST_SEEDS = 10, 3
 
 
 def write_results(options: Arguments) -> str:
-    """Write the tables, the numbers and the figure; says where they are."""
+    """Add the scores in the cache to those that were published, and write tables and figure; says where they are.
+
+    Raises:
+        NeuroctlError: what was published is of other severities or numbers of episodes.
+    """
     if options.tune:
         return _write_tuning(options)
-    tasks = [task for task in TASKS if all(_reference(options, task, who) is not None for who in ("expert", "zero"))]
-    if not tasks:
+    path = options.results / "lowrank.json"
+    kept = _kept(path, options)
+    references = {task: found for task in TASKS if (found := _references(options, task, kept))}
+    if not references:
         return "nothing evaluated yet"
     options.results.mkdir(parents=True, exist_ok=True)
-    numbers = {task: {name: _scores(options, task, name) for name in MODELS if has(task, name)} for task in tasks}
-    lines = [_head(options)]
-    for task in tasks:
-        lines += [f"## {TASKS[task].title}\n", *_demonstrated(options, task), ""]
-        lines += [*_entry(numbers[task]), "", *_table(options, task, numbers[task]), ""]
-        lines += [*_breakdown(options, task, numbers[task]), "", *_contrast(numbers[task]), ""]
+    numbers = {task: _numbers(options, task, references[task], kept) for task in references}
+    seeds = sorted({int(seed) for found in numbers.values() for scores in found.values() for seed in scores})
+    machines = sorted({*kept.get("machines", ()), _machine(versions())})
+    lines = [_head(options, seeds, machines)]
+    for task, found in numbers.items():
+        lines += [f"## {TASKS[task].title}\n", *_demonstrated(options, task, references[task]), ""]
+        lines += [*_entry(found), "", *_table(found), "", *_breakdown(options, task, found), "", *_contrast(found), ""]
     lines += ["![shifted against clean score](lowrank.png)", ""]
-    atomic_write(options.results / "lowrank.md", "\n".join(lines))
-    content = {"seeds": options.seeds, "scores": numbers, "versions": versions()}
-    atomic_write(options.results / "lowrank.json", json.dumps(content, indent=1))
-    _figure(numbers).savefig(options.results / "lowrank.png", dpi=110)
-    return f"results: {options.results / 'lowrank.md'}"
+    content = {"severities": options.severities, "episodes": options.episodes, "machines": machines}
+    atomic_write(path, json.dumps({**content, "references": references, "scores": numbers}, indent=1))
+    atomic_write(path.with_suffix(".md"), "\n".join(lines))
+    _figure(numbers).savefig(path.with_suffix(".png"), dpi=110)
+    return f"results: {path.with_suffix('.md')}"
 
 
-def _head(options: Arguments) -> str:
-    here = versions()
+def _kept(path: Path, options: Arguments) -> dict[str, Any]:
+    """What was published; scores of other conditions are not mixed with it."""
+    if not path.exists():
+        return {}
+    kept: dict[str, Any] = read_json(path)
+    for name in ("severities", "episodes"):
+        asked = json.loads(json.dumps(getattr(options, name)))
+        if kept.get(name) != asked:
+            raise NeuroctlError(f"{path} has {name} {kept.get(name)}, not {asked}; ask for those, or other --results")
+    return kept
+
+
+def _machine(here: Mapping[str, str]) -> str:
+    return f"{here['cpu']}; torch {here['torch']}, mujoco {here['mujoco']}"
+
+
+def _head(options: Arguments, seeds: Sequence[int], machines: Sequence[str]) -> str:
     return HEAD.format(
         tuned=TUNED_RATES.format(factors=", ".join(f"{f:g}" for f in RATE_FACTORS), seed=TUNING_SEED) if TUNED else "",
         severities=", ".join(map(str, options.severities)),
-        seeds=", ".join(map(str, options.seeds)),
-        exploratory=EXPLORATORY if len(options.seeds) < SEEDS_OF_HEADLINE else "",
-        **{name: here[name] for name in ("cpu", "torch", "mujoco")},
+        seeds=", ".join(map(str, seeds)),
+        exploratory=EXPLORATORY if len(seeds) < SEEDS_OF_HEADLINE else "",
+        machines=" and ".join(machines),
     )
 
 
@@ -107,15 +131,33 @@ def _reference(options: Arguments, task: Task, name: str) -> float | None:
     return float(read_json(path)["return_mean"]) if path.exists() else None
 
 
-def _scores(options: Arguments, task: Task, model: str) -> Scores:
-    zero, expert = (_reference(options, task, who) or 0.0 for who in ("zero", "expert"))
+def _references(options: Arguments, task: Task, kept: Mapping[str, Any]) -> dict[str, float]:
+    """Mean returns of the expert and of doing nothing, which are the score's 1 and 0; none before both have played."""
+    published: dict[str, float] = kept.get("references", {}).get(task, {})
+    players = ("expert", "zero")
+    found = {who: value for who in players if (value := _reference(options, task, who)) is not None}
+    return published or (found if len(found) == len(players) else {})
+
+
+def _numbers(
+    options: Arguments, task: Task, references: Mapping[str, float], kept: Mapping[str, Any]
+) -> dict[str, Scores]:
+    """Scores of every model, of the cache before those that were published."""
+    before = kept.get("scores", {}).get(task, {})
+    return {
+        name: before.get(name, {}) | _scores(options, task, name, **references) for name in MODELS if has(task, name)
+    }
+
+
+def _scores(options: Arguments, task: Task, model: str, expert: float, zero: float) -> Scores:
+    """Of the seeds in the cache that were played under all conditions."""
     found: Scores = {}
     for seed in options.seeds:
         name = label(published(task, model, seed))
         paths = {c: evaluation(options, task, name, c) for c in conditions(options, task, model)}
         if all(path.exists() for path in paths.values()):
             returns = {c: float(read_json(path)["return_mean"]) for c, path in paths.items()}
-            found[str(seed)] = {c: (value - zero) / (expert - zero) for c, value in returns.items()}
+            found[str(seed)] = {c: round((value - zero) / (expert - zero), 5) for c, value in returns.items()}
     return found
 
 
@@ -139,13 +181,12 @@ def paired(ones: Scores, others: Scores) -> tuple[Scores, Scores]:
 # -- tables ----------------------------------------------------------------------------------------------------
 
 
-def _demonstrated(options: Arguments, task: Task) -> Iterator[str]:
+def _demonstrated(options: Arguments, task: Task, references: Mapping[str, float]) -> Iterator[str]:
     made = config(Policy(task, RECURRENT, 1.0, 0))
-    zero, expert = (_reference(options, task, who) for who in ("zero", "expert"))
     episodes = made.demonstrations.episodes or EPISODES
-    yield f"{made.steps} gradient steps on {episodes} expert episodes. Mean return of the expert {expert:.1f}, of"
-    yield f"doing nothing {zero:.1f}. {4 * options.episodes} episodes clean, {options.episodes} under each shift and"
-    yield "severity."
+    yield f"{made.steps} gradient steps on {episodes} expert episodes. Mean return of the expert"
+    yield f"{references['expert']:.1f}, of doing nothing {references['zero']:.1f}. {4 * options.episodes} episodes"
+    yield f"clean, {options.episodes} under each shift and severity."
 
 
 def _entry(found: Mapping[str, Scores]) -> Iterator[str]:
@@ -163,7 +204,7 @@ def _entry(found: Mapping[str, Scores]) -> Iterator[str]:
     yield f"the task {counts}."
 
 
-def _table(options: Arguments, task: Task, found: Mapping[str, Scores]) -> Iterator[str]:
+def _table(found: Mapping[str, Scores]) -> Iterator[str]:
     yield "| model | seeds | clean | shifted | shifted, IQM | change | each seed, shifted |"
     yield "|---|---|---|---|---|---|---|"
     for name, scores in found.items():
@@ -175,8 +216,7 @@ def _table(options: Arguments, task: Task, found: Mapping[str, Scores]) -> Itera
         if not np.isnan(moved).any():
             each = " ".join(f"{value:.2f}" for value in moved)
             cells[1:] = [interval(moved, 3), interval(moved, 3, of=iqm), interval(moved - seen, 3), each]
-        count = len(scores) if len(scores) == len(options.seeds) else f"{len(scores)} of {len(options.seeds)}"
-        yield f"| {name} | {count} | {' | '.join(cells)} |"
+        yield f"| {name} | {len(scores)} | {' | '.join(cells)} |"
 
 
 def _breakdown(options: Arguments, task: Task, found: Mapping[str, Scores]) -> Iterator[str]:

@@ -179,7 +179,22 @@ def test_a_seed_without_all_conditions_is_left_out(options: Arguments) -> None:
     write(options, "arm", LOW_RANK, {1: (90.0, 60.0), 2: (90.0, 70.0)})
     evaluation(options, "arm", label(Policy("arm", LOW_RANK, 1.0, 2)), "mass:5").unlink()
     write_results(options)
-    assert rows(options)[LOW_RANK][1] == "1 of 3"
+    assert rows(options)[LOW_RANK][1] == "1"
+
+
+def test_published_scores_are_kept_where_the_cache_is_gone(options: Arguments) -> None:
+    write(options, "arm", LOW_RANK, {1: (90.0, 60.0), 2: (90.0, 70.0)})
+    write_results(options)
+    elsewhere = replace(options, out=options.out / "elsewhere", seeds=(2, 3))
+    write(elsewhere, "arm", LOW_RANK, {2: (90.0, 80.0), 3: (90.0, 65.0)})
+    write_results(elsewhere)  # without the expert, whose return is published
+    assert rows(options)[LOW_RANK][6] == "0.50 0.70 0.55"
+    text = (options.results / "lowrank.md").read_text()
+    assert "The unit is the training seed (1, 2, 3)" in text
+    write_results(replace(options, out=options.out / "nowhere"))
+    assert (options.results / "lowrank.md").read_text() == text
+    with pytest.raises(NeuroctlError, match=r"lowrank\.json has episodes 16, not 8; ask for those, or other --results"):
+        write_results(replace(options, episodes=8))
 
 
 def test_verdicts() -> None:
