@@ -83,9 +83,18 @@ def write_results(options: Arguments) -> str:
     seeds = sorted({int(seed) for found in numbers.values() for scores in found.values() for seed in scores})
     machines = sorted({*kept.get("machines", ()), _machine(versions())})
     lines = [_head(options, seeds, machines)]
-    for task, found in numbers.items():
+    for task, by_model in numbers.items():
         lines += [f"## {TASKS[task].title}\n", *_demonstrated(options, task, references[task]), ""]
-        lines += [*_entry(found), "", *_table(found), "", *_breakdown(options, task, found), "", *_contrast(found), ""]
+        lines += [
+            *_entry(by_model),
+            "",
+            *_table(by_model),
+            "",
+            *_breakdown(options, task, by_model),
+            "",
+            *_contrast(by_model),
+            "",
+        ]
     lines += ["![shifted against clean score](lowrank.png)", ""]
     content = {"severities": options.severities, "episodes": options.episodes, "machines": machines}
     atomic_write(path, json.dumps({**content, "references": references, "scores": numbers}, indent=1))
