@@ -57,9 +57,15 @@ def rtrl_nparity() -> TrainConfig:
 
 
 def rtrl_watermaze() -> TrainConfig:
-    """Morris water maze from its state: where the platform was found must be remembered for the next trials."""
-    env = WaterMazeConfig(discrete_actions=True, last_reward=True)
-    return _memory("rtrl-watermaze", env, 5 * MILLION, features=64, rollout_length=10, hidden_size=128)
+    """Morris water maze from its state: where the platform was found must be remembered for the next trials.
+
+    The pool is small. Reward is rare, so it is normalised and entropy costs little; trials last for some seventy steps,
+    so units begin with longer memories than elsewhere.
+    """
+    env = WaterMazeConfig(discrete_actions=True, last_reward=True, radius_m=0.5)
+    options: dict[str, Any] = {"features": 64, "hidden_size": 128, "rollout_length": 10, "learning_rate": 1e-3}
+    options |= {"forget_bias": 4.0, "rewards": "normalise", "entropy_cost": 1e-3}
+    return _memory("rtrl-watermaze", env, 5 * MILLION, **options)
 
 
 def rtrl_watermaze_impala() -> TrainConfig:
