@@ -81,10 +81,15 @@ class ShownProgress:
     def _line(self, note: str) -> None:
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rate = (self._done - self._skipped) / elapsed
-        pace = f", {rate:.1f}/s, {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
+        pace = f", {_pace(rate)}, {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
         text = f"{self._label}: {self._done}/{self._total} {self._unit}{pace} {note}"
         sys.stderr.write(text.rstrip() + "\n")
         sys.stderr.flush()
+
+
+def _pace(rate: float) -> str:
+    """Units per second, or what takes longer than that, seconds for one."""
+    return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
 def _bar() -> Bar:
@@ -95,7 +100,7 @@ def _bar() -> Bar:
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text("" if task.speed is None else f"{task.speed:.1f}/s")  # None before the first unit is done
+            return Text(_pace(task.speed) if task.speed else "")  # None before the first unit is done
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[unit]}")
     note = "{task.fields[note]}"

@@ -35,6 +35,15 @@ def test_without_a_terminal_long_work_tells_a_line_now_and_then_with_rate_and_ti
     assert len(lines) == 3
 
 
+def test_slow_work_tells_how_long_one_takes(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("neuroctl.progress.time.monotonic", lambda: now[0])
+    with ShownProgress("study", 9, "cells") as shown:
+        now[0] += 160.0
+        shown.advance(2)
+    assert capsys.readouterr().err.splitlines()[0] == "study: 2/9 cells, 80.0 s each, 560 s left"
+
+
 def test_what_was_done_earlier_counts_as_done_and_not_for_the_rate(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("neuroctl.progress.time.monotonic", lambda: now[0])
