@@ -110,6 +110,11 @@ TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
     ("nparity", "bptt"): {5: 1e-2},
     ("nparity", "immediate"): {5: 2e-2},
     ("nparity", "feed-forward"): {5: 2e-2},
+    ("watermaze", "rtrl"): {10: 1e-3},
+    ("watermaze", "rtrl, RTU"): {10: 1e-3},
+    ("watermaze", "bptt"): {10: 5e-4},
+    ("watermaze", "immediate"): {10: 5e-4},
+    ("watermaze", "feed-forward"): {10: 1e-3},
 }
 """Learning rate that did best on the tuning seeds by rollout length; of equals, the one with which it learned first.
 For other lengths it is that of the nearest, for other delays and forget biases the same, and where nothing was tuned
