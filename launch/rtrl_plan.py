@@ -83,6 +83,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "feed-forward": {"cell": "mlp", "gradient": "bptt", "forget_bias": None},
     "rtrl, CfC": CFC,
     "bptt, CfC": {**CFC, "gradient": "bptt"},
+    "immediate, CfC": {**CFC, "gradient": "immediate"},
     **{
         f"{rule}, forget bias {mean:g}": {"gradient": rule, "forget_bias": mean}
         for mean in (0.0, 1.0)
@@ -108,6 +109,8 @@ TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
     ("nonmatch", "bptt"): {5: 2e-2, 10: 1e-2, 50: 2e-2},
     ("nonmatch", "immediate"): {5: 5e-3, 10: 5e-3, 50: 2e-2},
     ("nonmatch", "feed-forward"): {5: 2e-3},
+    ("nonmatch-cfc-10", "rtrl, CfC"): {5: 2e-3},
+    ("nonmatch-cfc-10", "bptt, CfC"): {5: 5e-4},
     ("tmaze", "rtrl"): {5: 1e-2, 50: 2e-2},
     ("tmaze", "rtrl, RTU"): {5: 1e-3},
     ("tmaze", "bptt"): {5: 2e-3, 50: 2e-2},

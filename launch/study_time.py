@@ -166,7 +166,8 @@ HEAD = """# Time to a score on a pendulum whose velocity is hidden
 Made by `python launch/study_time.py`. Recurrent PPO learns until its mean return in {episodes} episodes without
 exploration is {score:g} or more, measured every {every} environment steps or so, at most {most} of them. Ours has the
 preset `ppo-pendulum-hidden`, the peer (RecurrentPPO of sb3-contrib) the options of the RL Baselines3 Zoo for this task;
-both have one thread. Seconds are those of learning. Five seeds are few: exploratory.
+both have one thread. Seconds are those of learning. What did not reach the score has `>` and when it was given up;
+medians and ratios over such a number are bounds as well. Seeds: {seeds}, which is few: exploratory.
 
 Machine: {cpu}; torch {torch}.
 
@@ -174,37 +175,56 @@ Machine: {cpu}; torch {torch}.
 |---|---|---|---|---|---|"""
 
 
+class End(NamedTuple):
+    """When the score was reached, or given up."""
+
+    steps: float
+    """Environment steps."""
+    seconds: float
+    """Of learning."""
+    reached: bool
+    """Whether it was; otherwise steps and seconds are lower bounds."""
+
+
 def _write(options: Arguments) -> str:
     there = [seed for seed in options.seeds if all(_path(options, who, seed).exists() for who in LEARNERS)]
     if not there:
         return "nothing measured yet"
-    ends = [[_reached(options, who, seed) for who in LEARNERS] for seed in there]
+    ends = [[_end(options, who, seed) for who in LEARNERS] for seed in there]
     here = versions()
     shown = {name: getattr(options, name) for name in ("episodes", "score", "every", "most")}
-    lines = [HEAD.format(**shown, cpu=here["cpu"], torch=here["torch"])]
+    lines = [HEAD.format(**shown, seeds=len(there), cpu=here["cpu"], torch=here["torch"])]
     lines += [_row(str(seed), *pair) for seed, pair in zip(there, ends, strict=True)]
-    medians = [
-        Point(*(float(np.median(column)) for column in zip(*ours, strict=True))) for ours in zip(*ends, strict=True)
-    ]
-    lines += [_row("median", *medians), ""]
+    lines += [_row("median", *(_median(column) for column in zip(*ends, strict=True))), ""]
     options.results.mkdir(parents=True, exist_ok=True)
     atomic_write(options.results / "time_to_score.md", "\n".join(lines))
     return f"results: {options.results / 'time_to_score.md'}"
 
 
-def _reached(options: Arguments, who: str, seed: int) -> Point:
-    """When the score was reached; never is infinitely late."""
+def _end(options: Arguments, who: str, seed: int) -> End:
     points = [Point(*point) for point in read_json(_path(options, who, seed))]
-    return next((point for point in points if point.score >= options.score), Point(math.inf, math.inf, math.nan))
+    first = next((point for point in points if point.score >= options.score), None)
+    last = first or points[-1]
+    return End(last.steps, last.seconds, first is not None)
 
 
-def _row(name: str, ours: Point, theirs: Point) -> str:
-    ratio = "" if math.isinf(ours.seconds) or math.isinf(theirs.seconds) else f"{theirs.seconds / ours.seconds:.1f}"
+def _median(ends: Sequence[End]) -> End:
+    """A lower bound where the median run did not reach the score."""
+    late = [(end.steps, end.seconds) if end.reached else (math.inf, math.inf) for end in ends]
+    reached = math.isfinite(float(np.median(late, axis=0)[0]))
+    steps, seconds = np.median(late if reached else [(end.steps, end.seconds) for end in ends], axis=0)
+    return End(float(steps), float(seconds), reached)
+
+
+def _row(name: str, ours: End, theirs: End) -> str:
+    bound = "" if theirs.reached else "> "
+    ratio = f"{bound}{theirs.seconds / ours.seconds:.1f}" if ours.reached else "not known"
     return f"| {name} | {_cells(ours)} | {_cells(theirs)} | {ratio} |"
 
 
-def _cells(point: Point) -> str:
-    return "not reached | " if math.isinf(point.seconds) else f"{point.steps:.0f} | {point.seconds:.1f}"
+def _cells(end: End) -> str:
+    bound = "" if end.reached else "> "
+    return f"{bound}{end.steps:.0f} | {bound}{end.seconds:.1f}"
 
 
 if __name__ == "__main__":
