@@ -111,6 +111,7 @@ TUNED: Mapping[tuple[Task, str], Mapping[int, float]] = {
     ("nonmatch", "feed-forward"): {5: 2e-3},
     ("nonmatch-cfc-10", "rtrl, CfC"): {5: 2e-3},
     ("nonmatch-cfc-10", "bptt, CfC"): {5: 5e-4},
+    ("nonmatch-cfc-10", "immediate, CfC"): {5: 5e-4},
     ("tmaze", "rtrl"): {5: 1e-2, 50: 2e-2},
     ("tmaze", "rtrl, RTU"): {5: 1e-3},
     ("tmaze", "bptt"): {5: 2e-3, 50: 2e-2},
