@@ -36,6 +36,7 @@ from neuroctl.launch.lowrank_plan import (
     evaluation,
     label,
     policies,
+    published,
 )
 from neuroctl.launch.lowrank_tables import clean, shifted, verdict, write_results
 from neuroctl.launch.study_lowrank import main
@@ -66,7 +67,8 @@ def test_a_policy_is_trained_and_tested_once_and_written(tmp_path: Path, monkeyp
     assert main([*asked, "--what", "dynamics"]) == 0
     page = (tmp_path / "results/lowrank_dynamics.md").read_text()
     assert page.count(f"| {LOW_RANK} | 1 | ") == 2 and f"| {PRIVILEGED}" not in page and "nan" not in page
-    measured = json.loads((tmp_path / "cache/dynamics/lane/cfc-r4-s0.5-lr1-s1.json").read_text())
+    name = label(published("lane", LOW_RANK, 1))
+    measured = json.loads((tmp_path / f"cache/dynamics/lane/{name}.json").read_text())
     assert len(measured["loss"]) == 6 and measured["loss"][5] != measured["loss"][0] and min(measured["loss"]) > 0
     assert 0 < measured["change"] < 0.1  # two steps
     assert (tmp_path / "results/lowrank_dynamics.png").stat().st_size > 5000
@@ -123,7 +125,7 @@ def write(options: Arguments, task: plan.Task, model: str, returns: dict[int, tu
     for seed, (alone, moved) in returns.items():
         for condition in conditions(options, task, model):
             value = alone if condition == "clean" else moved
-            put(evaluation(options, task, label(Policy(task, model, 1.0, seed)), condition), value)
+            put(evaluation(options, task, label(published(task, model, seed)), condition), value)
 
 
 def put(path: Path, value: float) -> None:
@@ -177,7 +179,7 @@ def test_a_task_without_need_of_memory_does_not_count(options: Arguments) -> Non
 
 def test_a_seed_without_all_conditions_is_left_out(options: Arguments) -> None:
     write(options, "arm", LOW_RANK, {1: (90.0, 60.0), 2: (90.0, 70.0)})
-    evaluation(options, "arm", label(Policy("arm", LOW_RANK, 1.0, 2)), "mass:5").unlink()
+    evaluation(options, "arm", label(published("arm", LOW_RANK, 2)), "mass:5").unlink()
     write_results(options)
     assert rows(options)[LOW_RANK][1] == "1"
 
