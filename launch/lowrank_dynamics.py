@@ -36,14 +36,14 @@ from neuroctl.launch.lowrank_plan import (
     Policy,
     Task,
     config,
-    config_on_encoder,
     folder,
+    is_learnt,
     label,
     policies,
     published,
 )
 from neuroctl.launch.populations import interval
-from neuroctl.launch.study import is_trained, record_once
+from neuroctl.launch.study import record_once
 from neuroctl.launch.study_workers import do_each
 from neuroctl.recording import Episode, Recording
 from neuroctl.run import Run, agent_with, environment_spaces, make_agent
@@ -93,10 +93,7 @@ COLUMNS: Mapping[str, Callable[[Found], float]] = {
 def measure_dynamics(options: Arguments) -> str:
     """Measure all policies that are trained and have a recurrent matrix; says where the page is."""
     trained = [
-        policy
-        for policy in policies(options)
-        if MODELS[policy.model]["cell"] != "mlp"
-        and is_trained(config_on_encoder(options, policy), folder(options, policy))
+        policy for policy in policies(options) if MODELS[policy.model]["cell"] != "mlp" and is_learnt(options, policy)
     ]
     for task in dict.fromkeys(policy.task for policy in trained):
         for severity in NOISE:

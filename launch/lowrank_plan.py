@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from neuroctl.config import TrainConfig
 from neuroctl.errors import NeuroctlError, refuse_unknown
 from neuroctl.launch import presets
+from neuroctl.launch.study import is_trained, learning_from
 from neuroctl.launch.study_workers import OnWorkers
 from neuroctl.shift import check_severity
 
@@ -115,13 +116,22 @@ RATE_FACTORS = (0.5, 1.0, 2.0)
 """Of the preset's learning rate: tried for every model on the tuning seed."""
 TUNING_SEED = 11
 TUNED: Mapping[tuple[Task, str], float] = {
-    ("lane", DENSE): 1.0,
+    ("lane", "cfc r64 s0.9"): 2.0,
+    ("lane", "cfc r4 s0"): 2.0,
     ("lane", LOW_RANK): 2.0,
+    ("lane", f"{DENSE}, small gain"): 2.0,
+    ("lane", f"{LOW_RANK}, large gain"): 0.5,
+    ("lane", "rnn r64 s0"): 2.0,
+    ("lane", "rnn r4 s0.5"): 0.5,
+    ("lane", "gru r64 s0"): 2.0,
     ("lane", RECURRENT): 2.0,
-    ("lane", STACKED): 1.0,
+    ("lane", "lstm r4 s0.5"): 2.0,
     ("arm", DENSE): 0.5,
-    ("arm", LOW_RANK): 1.0,
+    ("arm", "cfc r4 s0.9"): 0.5,
+    ("arm", f"{DENSE}, small gain"): 0.5,
+    ("arm", f"{DENSE}, {SMALL_UNITS} units"): 0.5,
     ("arm", RECURRENT): 2.0,
+    ("arm", "lstm r4 s0.5"): 2.0,
     ("arm", STACKED): 0.5,
 }
 """Factor that did best on the tuning seed; 1 otherwise."""
@@ -208,6 +218,16 @@ def config_on_encoder(options: Arguments, policy: Policy) -> TrainConfig:
     agent: Any = made.agent
     source = encoder_folder(options, encoder).resolve()
     return replace(made, agent=replace(agent, freeze_encoder=True), warm_start=source)
+
+
+def is_learnt(options: Arguments, policy: Policy) -> bool:
+    """Whether a policy has come to the end of its training.
+
+    Raises:
+        NeuroctlError: its folder holds another one.
+    """
+    made = learning_from(config_on_encoder(options, policy), demonstrations(options, policy))
+    return is_trained(made, folder(options, policy))
 
 
 def encoder_folder(options: Arguments, encoder: Policy) -> Path:

@@ -49,10 +49,15 @@ def train_once(config: TrainConfig, path: Path, demonstrations: Path) -> None:
         path: run folder.
         demonstrations: recording of the expert, made if it is not there; policies of one seed share it.
     """
-    learner = replace(config, demonstrations=replace(config.demonstrations, path=demonstrations, shifts=()))
+    learner = learning_from(config, demonstrations)
     if not is_trained(learner, path):
         record_once(config, demonstrations)
     train_or_go_on(learner, path)
+
+
+def learning_from(config: TrainConfig, demonstrations: Path) -> TrainConfig:
+    """The experiment as it learns from a recording that was made before; shifts were the recording's."""
+    return replace(config, demonstrations=replace(config.demonstrations, path=demonstrations, shifts=()))
 
 
 def record_once(config: TrainConfig, demonstrations: Path) -> None:

@@ -23,7 +23,7 @@ from neuroctl.launch import presets
 from neuroctl.launch.plots import legend_beside
 from neuroctl.launch.populations import interval
 from neuroctl.launch.program import parse, run
-from neuroctl.launch.study import evaluate_once, is_trained, record_once, train_once, values_of
+from neuroctl.launch.study import evaluate_once, is_trained, learning_from, record_once, train_once, values_of
 from neuroctl.launch.study_experts import PEOPLE
 from neuroctl.launch.study_workers import OnWorkers, do_each
 from neuroctl.metrics import read_metrics
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(Arguments, argv, "launch/study_atari.py")
     if options.what == "all":
         work = [Cell(*one) for one in product(options.games, options.cells, options.seeds)]
-        left = [cell for cell in work if not is_trained(config(*cell), _folder(options, *cell))]
+        left = [cell for cell in work if not _is_trained(options, cell)]
         do_each(options, list(product(options.games, ("expert", "random"))), _play)
         do_each(options, list({(cell.game, cell.seed): cell for cell in left}.values()), _record)
         do_each(options, work, _fill)
@@ -87,6 +87,10 @@ def config(game: str, cell: str, seed: int) -> TrainConfig:
     made: Any = CELLS[cell]()
     found: TrainConfig = replace(made, env=replace(made.env, id=f"neuroctl/Atari-{game}-v0"), seed=seed)
     return found
+
+
+def _is_trained(options: Arguments, cell: Cell) -> bool:
+    return is_trained(learning_from(config(*cell), _demonstrations(options, cell)), _folder(options, *cell))
 
 
 def _play(options: Arguments, player: tuple[str, str]) -> None:

@@ -30,13 +30,14 @@ from neuroctl.launch.lowrank_plan import (
     encoder_of,
     evaluation,
     folder,
+    is_learnt,
     label,
     num_episodes,
     policies,
 )
 from neuroctl.launch.lowrank_tables import write_results
 from neuroctl.launch.program import parse, run
-from neuroctl.launch.study import evaluate_once, is_trained, record_once, train_once
+from neuroctl.launch.study import evaluate_once, record_once, train_once
 from neuroctl.launch.study_workers import do_each
 
 REFERENCES = ("expert", "zero")
@@ -50,9 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if options.what == "all":
         work = list(policies(options))
-        left = [  # all are checked before any runs
-            policy for policy in work if not is_trained(config_on_encoder(options, policy), folder(options, policy))
-        ]
+        left = [policy for policy in work if not is_learnt(options, policy)]  # all are checked before any runs
         for task in options.tasks:
             for name in REFERENCES:
                 _evaluate(options, Policy(task, DENSE, 1.0, 0), name, name, CLEAN)

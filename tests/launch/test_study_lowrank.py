@@ -47,7 +47,7 @@ from neuroctl.vector import make_env
 def test_a_policy_is_trained_and_tested_once_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short() -> Any:
         made = presets.lane_cfc()
-        few = replace(made.demonstrations, episodes=2, shifts=())
+        few = replace(made.demonstrations, episodes=2, shifts=("action-noise:1",))
         return replace(made, demonstrations=few, steps=2, checkpoint_every=2)
 
     lane = TASKS["lane"]._replace(preset=short, env={"blackout_s": 0.6, "max_steps": 80}, shifts=("gain", "contrast"))
