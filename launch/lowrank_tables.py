@@ -63,6 +63,8 @@ TUNED_RATES = (
 EXPLORATORY = " (exploratory: with so few seeds they cover less)"
 SEEDS_OF_HEADLINE, LEAST_SEEDS = 10, 3
 """For a headline, and for any verdict."""
+LEAST_MODELS = 3
+"""For a line through their scores."""
 
 
 def write_results(options: Arguments) -> str:
@@ -253,11 +255,29 @@ def _contrast(found: Mapping[str, Scores]) -> Iterator[str]:
     yield f"Primary contrast, `{PRIMARY[0]}` minus `{PRIMARY[1]}`, {len(ones)} seeds, paired:\n"
     yield "| measure | difference | verdict |"
     yield "|---|---|---|"
-    for name, values in (("change under shift", change), ("shifted score", moved)):
+    rows = {"change under shift": change, "shifted score": moved}
+    line = line_of([scores for name, scores in found.items() if name not in (*PRIMARY, PRIVILEGED)])
+    if line is not None:
+        rows["shifted score, beyond what the clean one foretells"] = moved - line * (clean(ones) - clean(others))
+    for name, values in rows.items():
         yield f"| {name} | {interval(values, 3)} | {verdict(values)} |"
     apart = shifted(ones)[:, None] - shifted(others)[None, :]
     better = np.mean((apart > 0) + 0.5 * (apart == 0))
     yield f"\nProbability of improvement under shift: {better:.2f} (of two seeds, one of each)."
+    yield "A policy that does little has little to lose, so a smaller change alone is no merit."
+    if line is not None:
+        yield "What the clean score foretells: over the seeds of all other models, by least squares, the shifted score"
+        yield f"rises by {line:.2f} for each 1 of the clean one (effective robustness, Taori et al. 2020, arXiv 2007.00644;"
+        yield "this row was added when the first scores were known)."
+
+
+def line_of(models: Sequence[Scores]) -> float | None:
+    """Slope of shifted against clean score over the seeds of models; None where fewer than three models were run."""
+    run = [scores for scores in models if scores]
+    if len(run) < LEAST_MODELS:
+        return None
+    seen, moved = (np.concatenate([of(scores) for scores in run]) for of in (clean, shifted))
+    return float(np.polyfit(seen, moved, 1)[0]) if np.ptp(seen) else None
 
 
 def verdict(differences: Floats) -> str:

@@ -164,6 +164,20 @@ def test_scores_contrast_and_entry_are_those_worked_out_by_hand(options: Argumen
     assert "Probability of improvement under shift: 0.50" in text
 
 
+def test_what_the_clean_score_foretells_is_taken_off(options: Arguments) -> None:
+    write(options, "arm", LOW_RANK, {1: (90.0, 70.0), 2: (90.0, 80.0), 3: (90.0, 75.0)})
+    write(options, "arm", DENSE, {1: (110.0, 70.0), 2: (110.0, 80.0), 3: (110.0, 75.0)})
+    write(options, "arm", RECURRENT, {1: (100.0, 60.0), 2: (90.0, 55.0)})
+    write(options, "arm", STACKED, {1: (60.0, 40.0), 2: (50.0, 35.0)})
+    write_results(options)
+    assert not any("foretells" in name for name in rows(options))  # two models are too few for a line
+    write(options, "arm", "mlp", {1: (40.0, 30.0)})
+    write_results(options)
+    found = rows(options)["shifted score, beyond what the clean one foretells"]
+    assert found[1:] == ["0.100 (0.100 to 0.100)", "better"]  # 0.5 for each 1 of the clean score
+    assert "rises by 0.50" in (options.results / "lowrank.md").read_text()
+
+
 def test_a_task_without_need_of_memory_does_not_count(options: Arguments) -> None:
     write(options, "arm", RECURRENT, {1: (100.0, 50.0), 2: (90.0, 50.0)})
     write(options, "arm", STACKED, {1: (95.0, 50.0), 2: (85.0, 50.0)})
