@@ -267,8 +267,8 @@ def _contrast(found: Mapping[str, Scores]) -> Iterator[str]:
     yield "A policy that does little has little to lose, so a smaller change alone is no merit."
     if line is not None:
         yield "What the clean score foretells: over the seeds of all other models, by least squares, the shifted score"
-        yield f"rises by {line:.2f} for each 1 of the clean one (effective robustness, Taori et al. 2020, arXiv 2007.00644;"
-        yield "this row was added when the first scores were known)."
+        yield f"rises by {line:.2f} for each 1 of the clean one (effective robustness, Taori et al. 2020, arXiv"
+        yield "2007.00644; this row was added when the first scores were known)."
 
 
 def line_of(models: Sequence[Scores]) -> float | None:
